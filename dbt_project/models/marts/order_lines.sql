@@ -1,0 +1,46 @@
+with lines as (
+
+    select *
+    from {{ ref('int_lines_directed') }}
+    where
+        direction in ('sale', 'return')
+        and measured_quantity != 0
+        and price is not null
+
+),
+
+order_lines as (
+
+    select
+        -- ids
+        source_sid as line_sid,
+        assumeNotNull(document_sid) as document_sid,
+        direction as kind,
+        coalesce(alu, item_sid) as product_id,
+        item_sid,
+
+        -- text
+        product_name,
+        category,
+        brand,
+        coalesce(
+            nullIf(concatWithSeparator(' / ', item_size, item_attribute), ''),
+            item_size, item_attribute, product_id
+        ) as variant,
+        currency,
+
+        -- numerics
+        row_number() over (
+            partition by document_sid, direction order by line_number, source_sid
+        ) as position,
+        event_quantity as quantity,
+        if(is_weighed, measured_quantity, null) as weighed_quantity,
+        abs(event_price) as price,
+
+        -- flags
+        ifNull(kit_flag, 0) = 10 as is_gift_card
+    from lines
+
+)
+
+select * from order_lines

@@ -1,0 +1,1 @@
+{{ retail_pro_rows('customer') }}

@@ -1,0 +1,54 @@
+with source as (
+
+    select * from {{ ref('base_retail_pro__document_items') }}
+
+),
+
+typed as (
+
+    select
+        -- ids
+        {{ trimmed('SID') }} as source_sid,
+        {{ clean_sid('SID') }} as line_sid,
+        {{ clean_sid('DOC_SID') }} as document_sid,
+        {{ clean_text('ALU') }} as alu,
+        {{ clean_reference('INVN_SBS_ITEM_SID') }} as item_sid,
+        {{ clean_reference('RETURNED_ITEM_INVOICE_SID') }} as returned_sale_sid,
+
+        -- text
+        {{ without_placeholder(clean_text('DESCRIPTION1')) }} as product_name,
+        {{ without_placeholder(clean_text('DCS_CODE')) }} as category,
+        {{ without_placeholder(clean_text('VEND_CODE')) }} as brand,
+        {{ without_placeholder(clean_text('ITEM_SIZE')) }} as item_size,
+        {{ without_placeholder(clean_text('ATTRIBUTE')) }} as item_attribute,
+
+        -- numerics
+        {{ clean_integer('ITEM_POS') }} as line_number,
+        {{ clean_integer('ITEM_TYPE') }} as item_type,
+        {{ clean_integer('KIT_FLAG') }} as kit_flag,
+        {{ clean_decimal('QTY') }} as quantity,
+        {{ clean_decimal('PRICE') }} as price,
+        {{ clean_decimal('DIP_PRICE') }} as discounted_price,
+        {{ clean_decimal('TAX_AMT') }} as unit_tax,
+        {{ clean_integer('ROW_VERSION') }} as row_version,
+
+        -- timestamps
+        {{ clean_wall_time('MODIFIED_DATETIME') }} as modified_wall_time,
+        {{ clean_offset('MODIFIED_DATETIME') }} as modified_offset,
+        {{ clean_wall_time('POST_DATE') }} as posted_wall_time,
+
+        -- what could not be read
+        {{ unreadable_columns(['QTY', 'PRICE', 'DIP_PRICE', 'TAX_AMT'], clean_decimal) }}
+            as unreadable_numbers,
+
+        -- origin
+        _file,
+        _line,
+        _loaded_at
+    from source
+
+)
+
+select * from typed
+order by {{ newest_version_first() }}
+limit 1 by if(line_sid is null, concat(_file, ':', toString(_line)), source_sid)

@@ -1,0 +1,36 @@
+{#-
+    An exact decimal from text; null unless it is plain digits with an optional
+    sign and a point. Text is checked first because ClickHouse would read 1e3.
+-#}
+{% macro clean_decimal(column) -%}
+if(
+    match({{ trimmed(column) }}, '^-?[0-9]{1,15}(\\.[0-9]{1,6})?$'),
+    toDecimal128OrNull({{ trimmed(column) }}, 6), null
+)
+{%- endmacro %}
+
+{#- A whole number from text, else null. -#}
+{% macro clean_integer(column) -%}
+toInt64OrNull({{ trimmed(column) }})
+{%- endmacro %}
+
+{#- 1 or 0 from the ways in which Retail Pro and its exporters write a flag, else null. -#}
+{% macro clean_boolean(column) -%}
+multiIf(
+    lower({{ trimmed(column) }}) in ('1', 'true', 't', 'y', 'yes'), 1,
+    lower({{ trimmed(column) }}) in ('0', 'false', 'f', 'n', 'no'), 0,
+    null
+)
+{%- endmacro %}
+
+{#- The names of those columns that hold something which the given macro cannot read. -#}
+{% macro unreadable_columns(columns, reader) -%}
+arrayFilter(
+    name -> name != '',
+    [
+        {%- for column in columns %}
+        if({{ clean_text(column) }} is not null and {{ reader(column) }} is null, '{{ column }}', ''){{ ',' if not loop.last }}
+        {%- endfor %}
+    ]
+)
+{%- endmacro %}

@@ -1,0 +1,12 @@
+{#-
+    A Retail Pro row id as text; null unless it is one to nineteen digits. Ids
+    mangled by a spreadsheet or a float cannot be repaired and are never cast.
+-#}
+{% macro clean_sid(column) -%}
+if(match({{ trimmed(column) }}, '^-?[0-9]{1,19}$'), {{ trimmed(column) }}, null)
+{%- endmacro %}
+
+{#- A reference to another row: like a SID, and 0 stands for none. -#}
+{% macro clean_reference(column) -%}
+nullIf({{ clean_sid(column) }}, '0')
+{%- endmacro %}

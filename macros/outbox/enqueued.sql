@@ -1,0 +1,45 @@
+{#-
+    Event rows from a relation of due messages that has the columns of an event
+    model plus `version` and `generation`. The messageId is a 128-bit hash of
+    namespace, call, event, entity id, version and generation; the same 128 bits are
+    the row's UUID. enqueued_at is the time of entry, apart by one microsecond
+    in the order of business, so that a reader who pages by it sends the orders
+    of a customer in the order in which they happened.
+-#}
+{% macro enqueued(due) -%}
+select
+    toUUID(message_hex) as message_id,
+    due.call as call,
+    due.event as event,
+    due.user_id as user_id,
+    due.anonymous_id as anonymous_id,
+    due.entity as entity,
+    due.entity_id as entity_id,
+    toDateTime64(ifNull(due.occurred_at, now64(3, 'UTC')), 3, 'UTC') as occurred_at,
+    concat(
+        '{"messageId":"', message_hex, '","timestamp":"', {{ iso_time_utc('occurred_at') }}, '",',
+        substring(due.body, 2)
+    ) as message,
+    toUInt32(length(message)) as message_bytes,
+    lower(hex(MD5(due.body))) as payload_hash,
+    due.version as version,
+    toUInt32(due.generation) as generation,
+    now64(6, 'UTC') + toIntervalMicrosecond(
+        row_number() over (order by occurred_at, due.entity_id, due.event)
+    ) as enqueued_at,
+    '{{ invocation_id }}' as dbt_invocation_id
+from (
+    select
+        *,
+        {{ message_hex("call", "event", "entity_id", "version", "generation") }} as message_hex
+    from {{ due }}
+) as due
+{%- endmacro %}
+
+{#- 32 lower-case hex characters: the messageId. -#}
+{% macro message_hex(call, event, entity_id, version, generation) -%}
+lower(hex(MD5(concatWithSeparator(
+            '|', '{{ segment_namespace() }}', {{ call }}, {{ event }}, {{ entity_id }},
+            {{ version }}, toString({{ generation }})
+        ))))
+{%- endmacro %}
