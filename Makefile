@@ -1,0 +1,94 @@
+# Everything here works from a bare clone with Python 3.10 to 3.13 and make.
+# `make sync` and its services are a sandbox on this machine: whatever the
+# environment says, they never talk to a real Segment workspace or ClickHouse
+# server. A production sync is `luigi --module luigi_tasks SyncToSegment`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+export DO_NOT_TRACK := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+
+export CLICKHOUSE_PORT ?= 8123
+export SEGMENT_PORT ?= 8765
+export LUIGI_PORT ?= 8082
+export DOCS_PORT ?= 8081
+export RETAIL_PRO_EXPORT_DIR ?= seeds/sample
+
+SANDBOX_ENV := CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default CLICKHOUSE_PASSWORD= \
+	CLICKHOUSE_SECURE=false DBT_TARGET=embedded RETAIL_PRO_SOURCE=landing \
+	SEGMENT_HOST=http://127.0.0.1:$(SEGMENT_PORT) SEGMENT_WRITE_KEY=sandbox-write-key \
+	LUIGI_HOST=127.0.0.1 NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
+
+DBT_FILES := $(shell find dbt_project macros seeds -type f) dbt_project.yml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sync up down status docs test lint format lock bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/installed ## Make the environment in .venv
+
+sync: up ## Load the sample export, build and send it to the sandbox; again: only what is new
+	@$(SANDBOX_ENV) $(BIN)/luigi --module luigi_tasks SyncToSegment
+	@$(MAKE) --no-print-directory target/docs/catalog.json
+
+up: $(VENV)/installed ## Start ClickHouse, Segment, luigid and the docs site of the sandbox
+	@$(SANDBOX_ENV) $(BIN)/python -m sandbox up
+
+down: $(VENV)/installed ## Stop them
+	@$(SANDBOX_ENV) $(BIN)/python -m sandbox down
+
+status: $(VENV)/installed ## Show which services run and what was delivered
+	@$(SANDBOX_ENV) $(BIN)/python -m sandbox status
+	@$(SANDBOX_ENV) $(BIN)/dbt --quiet show --limit -1 --inline \
+		"select * from {{ ref('segment_delivery_summary') }} order by call, event, status"
+
+docs: up ## Make the dbt docs site and say where it is
+	@$(MAKE) --no-print-directory target/docs/catalog.json
+	@echo "dbt docs: http://127.0.0.1:$(DOCS_PORT)"
+
+target/docs/catalog.json: $(DBT_FILES) | $(VENV)/installed
+	@echo "Generating the dbt docs site ..."
+	@$(SANDBOX_ENV) $(BIN)/dbt --quiet docs generate --target-path target/docs
+
+test: $(VENV)/installed-dev ## Run all tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev ## Run the linters and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/sqlfluff lint --processes 2 dbt_project/models tests/dbt
+
+format: $(VENV)/installed-dev ## Let ruff write the Python style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/installed-dev ## Resolve the dependencies of pyproject.toml anew
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --all-extras pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra sandbox -c requirements-dev.lock pyproject.toml -o requirements.lock
+LOCK_FLAGS := --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-header --upgrade --quiet
+
+clean: down ## Stop the sandbox and remove its data, logs and build output
+	rm -rf .sandbox target logs
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "Python 3.10 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another one: make PYTHON=python3.13 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No virtual environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	@echo "Installing test and lint tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
