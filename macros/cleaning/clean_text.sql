@@ -1,6 +1,10 @@
-{#- Text without control characters and doubled or outer blanks; null when nothing is left or only N/A. -#}
+{#-
+    Text without control characters and doubled or outer blanks; null for the
+    ways in which exports write that there is nothing. NULL is not among them:
+    it is somebody's last name.
+-#}
 {% macro clean_text(column) -%}
-nullIf(nullIf({{ trimmed(column) }}, ''), 'N/A')
+if({{ trimmed(column) }} in ('', 'N/A', '\\N'), null, {{ trimmed(column) }})
 {%- endmacro %}
 
 {#- Text without control characters and doubled or outer blanks. -#}
