@@ -1,0 +1,38 @@
+"""Resetting a connection: ASGI has no word for it, so the protocol lends its transport."""
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+from starlette.requests import Request
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_EXTENSION = "sandbox.transport"
+_LINGER_OFF = struct.pack("ii", 1, 0)
+
+
+class ResettableProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, with the transport in the scope's extensions."""
+
+    def on_message_begin(self) -> None:
+        """Starts a request."""
+        super().on_message_begin()
+        extensions: dict[str, Any] = {_EXTENSION: self.transport}
+        self.scope["extensions"] = extensions
+
+
+async def reset_connection(request: Request) -> None:
+    """Ends the connection with a TCP reset, without an answer.
+
+    Raises:
+        RuntimeError: The server does not run on `ResettableProtocol`.
+    """
+    transport = request.scope.get("extensions", {}).get(_EXTENSION)
+    if transport is None:
+        raise RuntimeError("this server cannot reset a connection; run python -m sandbox.segment")
+    connection: socket.socket = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+    transport.abort()
+    # uvicorn learns of the loss in the next turn of the loop; then it drops our empty answer.
+    await asyncio.sleep(0)

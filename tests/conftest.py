@@ -1,0 +1,190 @@
+"""Real servers for the tests, one of each per session, and an environment that points at them."""
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import httpx
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from tests.processes import (
+    PROJECT,
+    clean_environment,
+    free_port,
+    process,
+    sandbox_server,
+    wait_listening,
+)
+
+# Nothing that runs under the tests reports home, and nothing of it goes through a proxy.
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "*"
+
+
+@dataclass(frozen=True)
+class ClickHouseServer:
+    """A ClickHouse server: the embedded one, or the one that TEST_CLICKHOUSE_URL names."""
+
+    host: str
+    port: int
+    user: str = "default"
+    password: str = ""
+
+    @property
+    def url(self) -> str:
+        """Address of the HTTP interface, with the credentials if there are any."""
+        login = f"{self.user}:{self.password}@" if self.password else ""
+        return f"http://{login}{self.host}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point dbt and the tasks at this server."""
+        return {
+            "CLICKHOUSE_HOST": self.host,
+            "CLICKHOUSE_PORT": str(self.port),
+            "CLICKHOUSE_USER": self.user,
+            "CLICKHOUSE_PASSWORD": self.password,
+        }
+
+    def connect(self, **options: Any) -> Client:
+        """Return a client for this server."""
+        return clickhouse_connect.get_client(
+            host=self.host, port=self.port, username=self.user, password=self.password, **options
+        )
+
+
+@dataclass(frozen=True)
+class SegmentServer:
+    """The Segment sandbox. Numbers in messages come back as exact decimals."""
+
+    url: str
+    port: int
+
+    def messages(self, **filters: Any) -> list[dict[str, Any]]:
+        """Every message that matches, in the order of arrival, duplicates and dropped ones too.
+
+        Each has ``message`` (what was sent), ``raw`` (its text), ``state``, ``code``, ``request``.
+        """
+        found: list[dict[str, Any]] = []
+        total = 1
+        while len(found) < total:
+            page = {"limit": 10_000, "offset": len(found), **filters}
+            answer = httpx.get(f"{self.url}/api/messages", params=page, trust_env=False)
+            answer.raise_for_status()
+            parsed = json.loads(answer.text, parse_float=Decimal)
+            total = parsed["total"]
+            found += parsed["messages"]
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        """Counts: received, unique, duplicates, dropped, by_type, by_event, by_code, and others."""
+        answer = httpx.get(f"{self.url}/api/stats", trust_env=False)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The tracking requests, the latest first, up to 10,000."""
+        answer = httpx.get(f"{self.url}/api/requests", params={"limit": 10_000}, trust_env=False)
+        answer.raise_for_status()
+        return list(answer.json()["requests"])
+
+    def fault(self, *steps: dict[str, Any]) -> None:
+        """Scripts how the next tracking requests are answered, one step for each."""
+        answer = httpx.post(f"{self.url}/api/faults", json={"script": steps}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+
+    def reset(self) -> None:
+        """Forgets everything that arrived, and the fault script."""
+        for path in ("/api/messages", "/api/faults"):
+            httpx.delete(self.url + path, trust_env=False).raise_for_status()
+
+
+@dataclass(frozen=True)
+class LuigiServer:
+    """Luigi's central scheduler."""
+
+    url: str
+    port: int
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    """One ClickHouse for the session; use a database of your own in it."""
+    if url := os.environ.get("TEST_CLICKHOUSE_URL"):
+        yield _server(url)
+        return
+    with sandbox_server("sandbox.clickhouse", tmp_path_factory.mktemp("clickhouse")) as (_, url):
+        yield _server(url)
+
+
+def _server(url: str) -> ClickHouseServer:
+    parts = urlsplit(url)
+    assert parts.hostname, f"no host in {url}"
+    return ClickHouseServer(
+        parts.hostname, parts.port or 8123, parts.username or "default", parts.password or ""
+    )
+
+
+@pytest.fixture(scope="session")
+def segment_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SegmentServer]:
+    """One Segment sandbox for the session. It keeps what arrived: `reset()` where that matters."""
+    with sandbox_server("sandbox.segment", tmp_path_factory.mktemp("segment")) as (_, url):
+        port = urlsplit(url).port
+        assert port is not None
+        yield SegmentServer(url, port)
+
+
+@pytest.fixture(scope="session")
+def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LuigiServer]:
+    """One luigid for the session, with task history."""
+    path = tmp_path_factory.mktemp("luigid")
+    port = free_port()
+    config = path / "luigi.cfg"
+    config.write_text(
+        "[scheduler]\nrecord_task_history = true\nstable_done_cooldown_secs = 0\n"
+        f"[task_history]\ndb_connection = sqlite:///{path / 'history.db'}\n"
+    )
+    command = [
+        *(str(Path(sys.executable).with_name("luigid")), "--address", "127.0.0.1"),
+        *("--port", str(port), "--state-path", str(path / "state.pickle"), "--logdir", str(path)),
+    ]
+    log = path / "server.log"
+    env = clean_environment() | {"LUIGI_CONFIG_PATH": str(config)}
+    with process(command, log, cwd=path, env=env) as running:
+        wait_listening(running, port, log)
+        yield LuigiServer(f"http://127.0.0.1:{port}", port)
+
+
+@pytest.fixture
+def project_env(
+    clickhouse_server: ClickHouseServer, segment_server: SegmentServer, tmp_path: Path
+) -> dict[str, str]:
+    """Environment for dbt, luigi and the sender: these servers, and databases of the test's own.
+
+    dbt's target and log directories are the test's own too. A test that needs the central scheduler
+    adds LUIGI_PORT from `luigid`.
+    """
+    own = uuid.uuid4().hex[:12]
+    return (
+        clean_environment()
+        | clickhouse_server.environment
+        | {
+            "CLICKHOUSE_DATABASE": f"retail_{own}",
+            "RETAIL_PRO_DATABASE": f"retail_pro_{own}",
+            "SEGMENT_HOST": segment_server.url,
+            "SEGMENT_WRITE_KEY": "sandbox-write-key",
+            "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg"),
+            "DBT_TARGET_PATH": str(tmp_path / "target"),
+            "DBT_LOG_PATH": str(tmp_path / "logs"),
+        }
+    )
