@@ -1,0 +1,108 @@
+"""Run a command at fixed times of the clock, one run after the other.
+
+    python deploy/run_every.py --minutes 15 -- luigi --module luigi_tasks SyncToSegment
+
+The first run starts at once, every later one at the next full multiple of `--minutes` (UTC). Runs
+never overlap: a run that takes longer than its slot delays the next start to the next multiple, and
+the slots in between are left out. A failed run does not end the loop; the next slot is the retry.
+
+The command's output is passed through untouched. SIGTERM and SIGINT stop the loop: a running
+command gets SIGINT and the time it needs, then the loop ends with code 0.
+
+Containers use this instead of cron, which hides the environment and the output of its jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+log = logging.getLogger("run_every")
+
+
+def next_start(now: float, period: float) -> float:
+    """Return the first multiple of `period` seconds after `now`, which counts from the epoch."""
+    return (now // period + 1) * period
+
+
+class Runner:
+    """Starts the command and remembers whether to go on.
+
+    Args:
+        command: The program and its arguments.
+        heartbeat: A file whose time of change is the end of the last run with exit code 0.
+    """
+
+    def __init__(self, command: list[str], heartbeat: Path | None) -> None:
+        self._command = command
+        self._heartbeat = heartbeat
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+
+    def stop(self, signal_number: int, _frame: object) -> None:
+        """Handle a signal: begin no further run, and interrupt the one under way."""
+        log.info("received %s, stopping", signal.Signals(signal_number).name)
+        self._stopping.set()
+        if self._child is not None:
+            self._child.send_signal(signal.SIGINT)
+
+    def run_once(self) -> int:
+        """Run the command to its end and return its exit code."""
+        began = time.monotonic()
+        self._child = subprocess.Popen(self._command)  # the command is the operator's own
+        if self._stopping.is_set():  # the signal came before there was a child to pass it to
+            self._child.send_signal(signal.SIGINT)
+        code = self._child.wait()
+        self._child = None
+        log.info("exit code %d after %.1f s", code, time.monotonic() - began)
+        if code == 0 and self._heartbeat is not None:
+            self._heartbeat.touch()
+        return code
+
+    def loop(self, period: float) -> None:
+        """Run now, then at each multiple of `period` seconds, until `stop` is called."""
+        while not self._stopping.is_set():
+            self.run_once()
+            if self._stopping.is_set():
+                break
+            start = next_start(time.time(), period)
+            log.info("next start %s", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)))
+            self._stopping.wait(max(0.0, start - time.time()))
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; everything after `--` is the command."""
+    parser = argparse.ArgumentParser(description="Run a command every so many minutes.")
+    parser.add_argument("--minutes", type=float, required=True, help="length of a slot")
+    parser.add_argument("--heartbeat", type=Path, help="file to touch after each exit code 0")
+    parser.add_argument("command", nargs="+", help="the command, after --")
+    options = parser.parse_args(arguments)
+    if options.minutes <= 0:
+        parser.error("--minutes must be more than 0")
+    return options
+
+
+def main() -> None:
+    """Run the loop until a signal ends it."""
+    options = parse_arguments(sys.argv[1:])
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=logging.INFO,
+        format="%(asctime)sZ %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    runner = Runner(options.command, options.heartbeat)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, runner.stop)
+    runner.loop(options.minutes * 60)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""The production stack is described rightly: checked without a container engine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+SECRETS = ("SEGMENT_WRITE_KEY", "CLICKHOUSE_PASSWORD")
+LOOPBACK = "127.0.0.1:"
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return COMPOSE_FILE.read_text()
+
+
+@pytest.fixture(scope="module")
+def services(text: str) -> dict[str, dict[str, Any]]:
+    return yaml.safe_load(text)["services"]
+
+
+def compose_command() -> list[str]:
+    """The engine-free `config` command of whichever Compose this machine has."""
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    pytest.skip("docker-compose is not installed; .ci/run installs it")
+
+
+def run_config(tmp_path: Path, variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `docker-compose config` with nothing in the environment but `variables`."""
+    env_file = tmp_path / "compose.env"
+    env_file.write_text(variables)
+    return subprocess.run(
+        [*compose_command(), "--env-file", str(env_file), "--file", str(COMPOSE_FILE), "config"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def luigi_command(services: dict[str, dict[str, Any]]) -> list[str]:
+    command = services["scheduler"]["command"]
+    return command[command.index("--") + 1 :]
+
+
+def environment_of(service: dict[str, Any]) -> dict[str, str]:
+    return service.get("environment", {})
+
+
+def test_the_file_follows_the_compose_specification() -> None:
+    check = subprocess.run(
+        [
+            *(sys.executable, "-m", "check_jsonschema"),
+            *("--builtin-schema", "vendor.compose-spec", str(COMPOSE_FILE)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_compose_accepts_the_file_with_the_two_secrets_alone(tmp_path: Path) -> None:
+    result = run_config(tmp_path, "SEGMENT_WRITE_KEY=key-1\nCLICKHOUSE_PASSWORD=password-1\n")
+    assert result.returncode == 0, result.stderr
+    rendered = yaml.safe_load(result.stdout)["services"]
+    assert set(rendered) == {"clickhouse", "luigid", "scheduler", "docs"}
+    assert rendered["scheduler"]["environment"]["SEGMENT_WRITE_KEY"] == "key-1"
+    assert rendered["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"] == "password-1"
+
+
+def test_compose_accepts_the_example_once_the_secrets_are_filled_in(tmp_path: Path) -> None:
+    example = (ROOT / ".env.example").read_text()
+    for name in SECRETS:
+        example, count = re.subn(rf"(?m)^{name}=$", f"{name}=abc123", example)
+        assert count == 1
+    result = run_config(tmp_path, example)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_compose_names_a_missing_secret(tmp_path: Path, missing: str) -> None:
+    (given,) = set(SECRETS) - {missing}
+    result = run_config(tmp_path, f"{given}=x\n")
+    assert result.returncode != 0
+    assert f"{missing} is missing, set it in .env" in result.stderr
+
+
+def test_ports_are_published_on_loopback_alone(services: dict[str, dict[str, Any]]) -> None:
+    ports = {port for service in services.values() for port in service.get("ports", [])}
+    assert len(ports) == 3
+    assert all(port.startswith(LOOPBACK) for port in ports), ports
+    assert not any(service.get("network_mode") == "host" for service in services.values())
+
+
+def test_every_service_restarts_and_has_a_health_check(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for name, service in services.items():
+        assert service["restart"] == "unless-stopped", name
+        assert service["healthcheck"]["test"], name
+    assert any("/ping" in part for part in services["clickhouse"]["healthcheck"]["test"])
+
+
+def test_the_scheduler_waits_for_healthy_services(services: dict[str, dict[str, Any]]) -> None:
+    waits = services["scheduler"]["depends_on"]
+    assert waits == {
+        "clickhouse": {"condition": "service_healthy"},
+        "luigid": {"condition": "service_healthy"},
+    }
+    assert services["docs"]["depends_on"]["clickhouse"] == {"condition": "service_healthy"}
+
+
+def test_secrets_come_from_the_environment_alone(
+    text: str, services: dict[str, dict[str, Any]]
+) -> None:
+    for name in SECRETS:
+        values = re.findall(rf"(?m)^ *{name}: (.*)$", text)
+        assert values
+        assert all(value.startswith("${" + name + ":?") for value in values), values
+    for service in services.values():
+        words = [service.get("command", []), service["healthcheck"]["test"]]
+        assert not re.search("password|write_?key|SEGMENT_WRITE", str(words), re.IGNORECASE)
+
+
+def test_only_the_scheduler_gets_the_write_key(services: dict[str, dict[str, Any]]) -> None:
+    holders = {
+        n for n, service in services.items() if "SEGMENT_WRITE_KEY" in environment_of(service)
+    }
+    assert holders == {"scheduler"}
+    assert not set(SECRETS) & set(environment_of(services["luigid"]))
+
+
+def test_the_sync_runs_every_15_minutes(services: dict[str, dict[str, Any]]) -> None:
+    command = services["scheduler"]["command"]
+    assert command[:2] == ["python", "deploy/run_every.py"]
+    assert command[command.index("--minutes") + 1] == "15"
+    heartbeat = command[command.index("--heartbeat") + 1]
+    assert heartbeat in str(services["scheduler"]["healthcheck"]["test"])
+
+
+def test_the_scheduled_luigi_command_exists(services: dict[str, dict[str, Any]]) -> None:
+    command = luigi_command(services)
+    assert command == ["luigi", "--module", "luigi_tasks", "SyncToSegment"]
+    result = subprocess.run(
+        [sys.executable, "-m", *command, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_dbt_command_of_the_docs_site_exists(services: dict[str, dict[str, Any]]) -> None:
+    script = services["docs"]["command"][-1]
+    found = re.search(r"-- (dbt docs generate --target-path \S+) &", script)
+    assert found, script
+    # dbt refuses options it does not know before it prints the help.
+    dbt = shutil.which("dbt", path=str(Path(sys.executable).parent))
+    assert dbt, "dbt is not beside this Python: run make setup"
+    result = subprocess.run(
+        [dbt, *found[1].split()[1:], "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_what_must_survive_lies_on_named_volumes(
+    text: str, services: dict[str, dict[str, Any]]
+) -> None:
+    volumes = yaml.safe_load(text)["volumes"]
+    mounts = {
+        (name, mount.rsplit(":", 1)[1]): mount.rsplit(":", 1)[0]
+        for name, service in services.items()
+        for mount in service.get("volumes", [])
+        if not mount.endswith(":ro")
+    }
+    assert set(mounts.values()) == set(volumes)
+    assert ("clickhouse", "/var/lib/clickhouse") in mounts
+    assert ("luigid", "/var/lib/luigi") in mounts
+    luigid_settings = (ROOT / "deploy/luigid.cfg").read_text()
+    assert luigid_settings.count("/var/lib/luigi/") == 2
+
+
+def test_luigid_keeps_the_task_history(services: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    """The settings as luigid reads them: luigi.cfg, and the stack's file on top."""
+    settings = environment_of(services["luigid"])["LUIGI_CONFIG_PATH"].replace("/app", str(ROOT))
+    script = (
+        "from luigi.configuration import get_config as c; print("
+        "c().getboolean('scheduler', 'record_task_history'),"
+        " c().get('task_history', 'db_connection'), c().get('scheduler', 'state_path'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PATH": os.environ["PATH"], "LUIGI_CONFIG_PATH": settings, "HOME": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    recorded, history, state = result.stdout.split()
+    assert recorded == "True"
+    assert history == "sqlite:////var/lib/luigi/task-history.db"
+    assert state == "/var/lib/luigi/state.pickle"
+
+
+def test_mounted_and_copied_files_exist(services: dict[str, dict[str, Any]]) -> None:
+    for service in services.values():
+        for mount in service.get("volumes", []):
+            if mount.startswith("./"):
+                assert (ROOT / mount.split(":")[0]).exists(), mount
+    copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text())
+    sources = [source for line in copied for source in line.split()]
+    assert "luigi_tasks" in sources
+    missing = [source for source in sources if not (ROOT / source).exists()]
+    assert not missing, missing
+
+
+def test_the_build_context_holds_what_the_dockerfile_copies() -> None:
+    copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text())
+    sources = {source for line in copied for source in line.split()}
+    admitted = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
+    }
+    assert sources == admitted
+
+
+def test_the_image_is_built_from_the_lock_and_does_not_run_as_root() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "--require-hashes --requirement /tmp/requirements.lock" in dockerfile
+    assert re.findall(r"(?m)^USER (\S+)$", dockerfile) == ["10001:10001"]
+
+
+def test_every_variable_is_in_the_example(text: str) -> None:
+    """Variables of the stack and of the program are all described in .env.example."""
+    described = set(
+        re.findall(r"(?m)^(?:# )?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text())
+    )
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", text))
+    sql = [path.read_text() for path in (ROOT / "macros").rglob("*.sql")]
+    settings = [(ROOT / name).read_text() for name in ("profiles.yml", "dbt_project.yml")]
+    for source in (*sql, *settings):
+        used |= set(re.findall(r"env_var\(\s*'([A-Z0-9_]+)'", source))
+    config = (ROOT / "luigi_tasks" / "config.py").read_text()
+    used |= set(re.findall(r'Env\w+Parameter\(\s*"([A-Z0-9_]+)"', config))
+    used |= set(re.findall(r'environ\.get\(\s*"([A-Z0-9_]+)"', config))
+    assert used - described == set()
