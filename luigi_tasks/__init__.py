@@ -1,0 +1,25 @@
+"""Retail Pro to Segment: the tasks that `luigi --module luigi_tasks` runs.
+
+    SyncToSegment -> ReportRun -> SendTrack -> SendIdentify -> BuildOutbox -> LoadExport
+                                                                              (when configured)
+
+Each can be run by itself and brings what it requires with it. `markers` says when a task counts
+as done, `delivery` how the outbox is sent.
+"""
+
+from luigi_tasks import config
+from luigi_tasks.build_outbox import BuildOutbox
+from luigi_tasks.load_export import LoadExport
+from luigi_tasks.report import ReportRun, SyncToSegment
+from luigi_tasks.send import SendIdentify, SendTrack
+
+__all__ = [
+    "BuildOutbox",
+    "LoadExport",
+    "ReportRun",
+    "SendIdentify",
+    "SendTrack",
+    "SyncToSegment",
+]
+
+config.follow_scheduler_variables()

@@ -1,0 +1,39 @@
+"""BuildOutbox: `dbt build`, which fills the outbox."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import luigi
+
+from luigi_tasks import config, dbt, markers
+from luigi_tasks.load_export import LoadExport
+from luigi_tasks.progress import TaskProgress
+from luigi_tasks.slots import SlotTask
+
+logger = logging.getLogger("luigi-interface.dbt")
+
+
+class BuildOutbox(SlotTask):
+    """Run `dbt build`: models, seeds and tests. A failed test stops the sync before it sends."""
+
+    resources = {"dbt": 1}  # noqa: RUF012 - Luigi reads a plain class attribute
+
+    def requires(self) -> Iterator[luigi.Task]:
+        """The export, when a directory is configured."""
+        if directory := config.retail_pro().export_dir:
+            yield LoadExport(directory=directory)
+
+    def output(self) -> markers.MarkerTarget:
+        """The marker of this slot."""
+        return markers.for_slot(self, self.slot)
+
+    def run(self) -> None:
+        """Build, and mark the slot."""
+        with TaskProgress(self, "dbt build") as progress:
+            result = dbt.build(progress.update)
+            summary = f"{result.nodes} nodes built and tested"
+            progress.finish(result.nodes, result.nodes, summary)
+        logger.info("dbt: %s", summary)
+        self.output().touch(result.nodes, dbt_invocation_id=result.invocation_id)

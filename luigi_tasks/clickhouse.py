@@ -1,0 +1,143 @@
+"""The way to ClickHouse: one client per process and thread, and inserts that may be repeated.
+
+Luigi forks its workers when there are several, and a client must not be shared across a fork or
+between threads. `connect()` therefore keeps clients by process id in thread-local storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+
+from luigi_tasks import config
+from luigi_tasks.errors import ClickHouseUnavailableError, CredentialsRefusedError
+
+UNKNOWN_TABLE = 60
+UNKNOWN_DATABASE = 81
+AUTHENTICATION_CODES = frozenset({192, 193, 194, 516})
+"""UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, AUTHENTICATION_FAILED."""
+
+_local = threading.local()
+
+
+def connect() -> Client:
+    """Return this thread's client, made on first use.
+
+    No default database is set, because it may not exist yet: queries name theirs. Times come back
+    as aware datetimes. There is no session, so a client takes queries one after the other only.
+
+    Raises:
+        ClickHouseUnavailableError: Nothing answers at the configured address.
+        CredentialsRefusedError: The user or the password is wrong.
+    """
+    settings = config.clickhouse()
+    password = config.clickhouse_password()
+    # The password belongs to the key, so that a changed one is used; it is never printed.
+    key = (os.getpid(), settings.host, settings.port, settings.user, settings.secure, password)
+    if getattr(_local, "key", None) != key:
+        _local.client = _open(settings, password)
+        _local.key = key
+    return _local.client
+
+
+def _open(settings: config.clickhouse, password: str) -> Client:
+    address = f"{settings.host}:{settings.port}"
+    try:
+        return clickhouse_connect.get_client(
+            host=settings.host,
+            port=settings.port,
+            username=settings.user,
+            password=password,
+            secure=settings.secure,
+            send_receive_timeout=settings.send_receive_timeout,
+            autogenerate_session_id=False,
+            tz_mode="aware",
+            client_name="retail-pro-segment",
+            # A client of its own pool: urllib3's connections do not survive a fork.
+            dedicated_pool=True,
+        )
+    except ClickHouseError as error:
+        if getattr(error, "code", None) in AUTHENTICATION_CODES:
+            raise CredentialsRefusedError(
+                f"ClickHouse at {address} refused the user {settings.user!r}. "
+                "Set CLICKHOUSE_USER and CLICKHOUSE_PASSWORD, then run again."
+            ) from error
+        if not isinstance(error, OperationalError):
+            raise
+        raise ClickHouseUnavailableError(
+            f"ClickHouse does not answer at {address}. Start the local one with `make up`, or set "
+            "CLICKHOUSE_HOST and CLICKHOUSE_PORT to a server that runs."
+        ) from error
+
+
+def is_missing(error: DatabaseError) -> bool:
+    """Tell whether a query failed because its table or database does not exist."""
+    return error.code in {UNKNOWN_TABLE, UNKNOWN_DATABASE}
+
+
+def insert_settings(token_source: Iterable[object]) -> dict[str, Any]:
+    """Return the settings that make an insert synchronous and safe to repeat.
+
+    The same `token_source`, in any order, gives the same deduplication token. ClickHouse drops a
+    block whose token it has seen, *even when the rows differ*: so make the source from everything
+    that tells one block from another. Needs a table with a deduplication window.
+
+    Args:
+        token_source: What identifies the block, such as the ids of its rows.
+    """
+    token = hashlib.sha256()
+    for part in sorted(str(item) for item in token_source):
+        token.update(part.encode())
+        token.update(b"\0")
+    return {"async_insert": 0, "insert_deduplication_token": token.hexdigest()}
+
+
+def insert_once(
+    table: str,
+    column_names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    column_type_names: Sequence[str],
+    token_source: Iterable[object],
+    *,
+    database: str | None = None,
+) -> None:
+    """Append rows as one block that ClickHouse takes once, however often it is sent.
+
+    Args:
+        table: The table's name, without its database.
+        column_names: The columns of `rows`, in order.
+        rows: The rows; times as aware datetimes.
+        column_type_names: The ClickHouse types of the columns; saves a DESCRIBE per call.
+        token_source: What identifies this block, see `insert_settings`.
+        database: The table's database; default: the configured output database.
+
+    Raises:
+        ValueError: A time has no zone.
+    """
+    if not rows:
+        return
+    _refuse_naive_times(column_names, rows)
+    connect().insert(
+        table,
+        rows,
+        column_names=column_names,
+        database=database or config.clickhouse().database,
+        column_type_names=column_type_names,
+        settings=insert_settings(token_source),
+    )
+
+
+def _refuse_naive_times(column_names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A naive time would be stored as this machine's local time, silently shifted."""
+    for row in rows:
+        for name, value in zip(column_names, row, strict=True):
+            if isinstance(value, datetime) and value.tzinfo is None:
+                raise ValueError(f"{name} = {value} has no time zone: pass an aware datetime")

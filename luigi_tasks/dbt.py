@@ -1,0 +1,234 @@
+"""One `dbt build` as a process of its own: started, watched, and stopped with all its children.
+
+A process and not dbt's Python runner, which is unsafe beside other work in one process; and not
+Luigi's ExternalProgramTask, which publishes the environment when the program fails. Nothing secret
+is on the command line: dbt reads passwords from the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from luigi_tasks import config
+from luigi_tasks.errors import BuildFailedError, ConfigurationError
+
+logger = logging.getLogger("luigi-interface.dbt")
+
+GOOD_STATUSES = frozenset({"success", "pass", "warn", "skipped", "no-op"})
+"""With exit code 0 a node is skipped by design only, for example an empty seed selection."""
+
+MOST_FAILURES_SHOWN = 10
+LONGEST_MESSAGE = 600
+
+OnProgress = Callable[[int, int, str], None]
+
+
+@dataclass
+class BuildLog:
+    """What the log lines of a build have told.
+
+    Attributes:
+        invocation_id: dbt's id of the build.
+        errors: The messages of error level, for a build that fails before it has results.
+    """
+
+    invocation_id: str = ""
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A build that went well: its id and the number of its nodes."""
+
+    invocation_id: str
+    nodes: int
+
+
+def build(on_progress: OnProgress) -> BuildResult:
+    """Run `dbt build` and wait for it.
+
+    Args:
+        on_progress: Called with (nodes finished, nodes in all, what was finished).
+
+    Raises:
+        BuildFailedError: dbt failed; names the nodes and the log.
+        ConfigurationError: dbt or the project is not where it should be.
+    """
+    settings = config.dbt()
+    project = Path(settings.project_dir)
+    if not (project / "dbt_project.yml").is_file():
+        raise ConfigurationError(
+            f"There is no dbt_project.yml in {project}. Set DBT_PROJECT_DIR to the directory of "
+            "the dbt project."
+        )
+    log = BuildLog()
+    with _running(_command(settings), project, settings.stop_seconds) as process:
+        for line in process.stdout or ():
+            _read_line(line, log, on_progress)
+        code = process.wait()
+    return _check(code, log, project / settings.target_path, project / settings.log_path)
+
+
+def _command(settings: config.dbt) -> list[str]:
+    return [
+        _executable(),
+        "build",
+        "--target-path",
+        settings.target_path,
+        "--log-path",
+        settings.log_path,
+        "--log-format",
+        "json",
+        "--no-use-colors",
+    ]
+
+
+def _executable() -> str:
+    """The dbt of this environment, else the first on the PATH."""
+    beside_python = Path(sys.executable).with_name("dbt")
+    found = str(beside_python) if beside_python.is_file() else shutil.which("dbt")
+    if not found:
+        raise ConfigurationError("dbt is not installed here. Run `make setup`.")
+    return found
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, with what luigi.cfg or the command line say of ClickHouse."""
+    server, source = config.clickhouse(), config.retail_pro()
+    environment = os.environ | {
+        "CLICKHOUSE_HOST": server.host,
+        "CLICKHOUSE_PORT": str(server.port),
+        "CLICKHOUSE_USER": server.user,
+        "CLICKHOUSE_SECURE": str(server.secure).lower(),
+        "CLICKHOUSE_DATABASE": server.database,
+    }
+    if source.export_dir and not environment.get("RETAIL_PRO_SOURCE"):
+        environment["RETAIL_PRO_SOURCE"] = "landing"
+    return environment
+
+
+@contextlib.contextmanager
+def _running(
+    command: list[str], directory: Path, stop_seconds: float
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a process in a session of its own; whatever happens, none of it is left behind."""
+    with _terminated_as_exception():
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            _stop(process, stop_seconds)
+
+
+def _stop(process: subprocess.Popen[str], seconds: float) -> None:
+    """Ask dbt to stop, which cancels its queries; then kill what is left of its group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    with contextlib.suppress(ProcessLookupError):  # Nothing is left: the usual case.
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def _terminated_as_exception() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that `finally` runs; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _read_line(line: str, log: BuildLog, on_progress: OnProgress) -> None:
+    """Take in one line of the JSON log; other lines are warnings of Python or a crash."""
+    try:
+        event = json.loads(line)
+        info, data = event["info"], event.get("data", {})
+    except (ValueError, KeyError, TypeError):
+        if line.strip():
+            logger.warning("dbt: %s", line.rstrip())
+            log.errors.append(line.strip())
+        return
+    log.invocation_id = info.get("invocation_id", log.invocation_id)
+    message = str(info.get("msg", "")).strip()
+    if info.get("level") == "error" and message:
+        logger.error("dbt: %s", message)
+        log.errors.append(message)
+    elif info.get("level") == "warn" and message:
+        logger.warning("dbt: %s", message)
+    if info.get("name", "").endswith("Result") and "index" in data and "total" in data:
+        on_progress(int(data["index"]), int(data["total"]), message)
+
+
+def _check(code: int, log: BuildLog, target: Path, log_path: Path) -> BuildResult:
+    """Exit code 0 is not enough: the results must be of this build, and every node well."""
+    results = _results(target / "run_results.json", log.invocation_id)
+    failures = [
+        f"{node['unique_id']}: {_shorten(node.get('message') or node['status'])}"
+        for node in results
+        if node["status"] not in GOOD_STATUSES
+    ]
+    if code == 0 and results and not failures:
+        return BuildResult(log.invocation_id, len(results))
+    reasons = failures or [_shorten(message) for message in log.errors[-MOST_FAILURES_SHOWN:]]
+    shown = reasons[:MOST_FAILURES_SHOWN]
+    if len(reasons) > len(shown):
+        shown.append(f"and {len(reasons) - len(shown)} more")
+    raise BuildFailedError(
+        "\n  ".join([f"dbt build failed (exit code {code}), so nothing was sent:", *shown])
+        + f"\nPut it right and run again. The whole log: {log_path / 'dbt.log'}"
+    )
+
+
+def _results(path: Path, invocation_id: str) -> list[dict[str, Any]]:
+    """The results of this build; none when the file is missing or left by another command."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    if results["metadata"]["invocation_id"] != invocation_id:
+        return []
+    nodes: list[dict[str, Any]] = results["results"]
+    return nodes
+
+
+def _shorten(message: str) -> str:
+    """One line without the password, should a driver have put it into its message."""
+    text = " ".join(message.split())
+    if password := config.clickhouse_password():
+        text = text.replace(password, "[password]")
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"

@@ -1,0 +1,293 @@
+"""Delivery: drains one outbox, in order, and settles every message of the cut or says why not.
+
+For each page of the outbox: check the messages, record the refused ones, group the others, post
+each batch, and record it once Segment has answered.
+
+- A passing failure is repeated with the same ids, after a wait that grows and is never shorter
+  than Retry-After asks. When the attempts or the budget of waiting are used up the task fails,
+  and the rest stays in the outbox.
+- A rejected batch is halved until the message that causes it stands alone; the rest is delivered.
+- When Segment refuses us, not a message, the task stops at once and rejects nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from tenacity import RetryCallState, Retrying, retry_if_result
+from tenacity.wait import wait_exponential, wait_random
+
+from luigi_tasks import batches, config, outbox, preflight, segment
+from luigi_tasks.errors import (
+    ConfigurationError,
+    CredentialsRefusedError,
+    EverythingRejectedError,
+    PipelineError,
+    SegmentUnavailableError,
+)
+from luigi_tasks.ledger import Batch, Ledger
+from luigi_tasks.pace import Pace
+from luigi_tasks.preflight import Ready, Refusal
+from luigi_tasks.segment import Attempt
+
+logger = logging.getLogger("luigi-interface.delivery")
+
+MOST_SUSPECTS = 200
+"""So many rejected messages with none accepted, and the fault is not theirs."""
+
+
+@dataclass
+class Counts:
+    """What a task has done so far."""
+
+    total: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    requests: int = 0
+    repeated: int = 0
+    sent_bytes: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Messages that will not be sent again."""
+        return self.accepted + self.rejected
+
+    def __str__(self) -> str:
+        parts = [f"{self.accepted:,} of {self.total:,} accepted"]
+        if self.rejected:
+            parts.append(f"{self.rejected:,} rejected")
+        if pending := max(0, self.total - self.settled):
+            parts.append(f"{pending:,} pending")
+        parts.append(f"{self.requests:,} requests")
+        if self.repeated:
+            parts.append(f"{self.repeated:,} repeated")
+        return ", ".join([*parts, f"{self.sent_bytes / 1e6:,.1f} MB"])
+
+
+class Retries:
+    """When to repeat a request, and when to give up; one per task, so that the budget is shared.
+
+    An answer with Retry-After does not count as an attempt, as in the SDK: only the budget ends it.
+    """
+
+    def __init__(self, settings: config.delivery) -> None:
+        self._settings = settings
+        self._waited = 0.0
+        first = settings.retry_first_wait_seconds
+        self._backoff = wait_exponential(
+            multiplier=first, max=settings.retry_longest_wait_seconds
+        ) + wait_random(0, first)
+        self._counted = 0
+
+    def begin(self) -> None:
+        """A new batch begins with a full set of attempts, but not with a new budget."""
+        self._counted = 0
+
+    def wait(self, state: RetryCallState) -> float:
+        """Return the seconds to wait before the next attempt."""
+        return max(self._backoff(state), _last(state).verdict.retry_after)
+
+    def stop(self, state: RetryCallState) -> bool:
+        """Tell whether to give up."""
+        if not _last(state).verdict.retry_after:
+            self._counted += 1
+        out_of_attempts = self._counted >= self._settings.retry_attempts
+        waiting = self._waited + state.upcoming_sleep
+        return out_of_attempts or waiting > self._settings.retry_budget_seconds
+
+    def before_wait(self, state: RetryCallState) -> None:
+        """Book the wait, and tell about it."""
+        self._waited += state.upcoming_sleep
+        verdict = _last(state).verdict
+        logger.warning(
+            "Segment: %s (%s). The same batch again in %.1f s.",
+            verdict.reason_code,
+            verdict.detail,
+            state.upcoming_sleep,
+        )
+
+
+def _last(state: RetryCallState) -> Attempt:
+    if state.outcome is None:
+        raise RuntimeError("tenacity asked before the first attempt")
+    attempt: Attempt = state.outcome.result()
+    return attempt
+
+
+class Delivery:
+    """Sends one cut of one outbox.
+
+    Args:
+        call: identify or track.
+        key: Segment's write key.
+        ledger: Where the outcome goes.
+        on_change: Called with the counts whenever they have changed.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        key: str,
+        ledger: Ledger,
+        on_change: Callable[[Counts], None] = lambda counts: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        settings = config.delivery()
+        self.call = call
+        self.counts = Counts()
+        self._key = key
+        self._ledger = ledger
+        self._on_change = on_change
+        self._sleep = sleep
+        self._page_size = settings.page_messages
+        self._pace = Pace(settings.events_per_second, sleep=sleep)
+        self._retries = Retries(settings)
+        self._limits = batches.Limits(
+            messages=config.segment().batch_messages,
+            body_bytes=config.segment().batch_bytes,
+            envelope_bytes=batches.envelope_bytes(key),
+        )
+        # Rejected messages wait here for the first accepted one, which proves that the key and
+        # the address are good. Segment answers 400 to some bad keys.
+        self._suspects: list[tuple[Batch, Attempt, int]] = []
+
+    def drain(self, cut: outbox.Cut) -> Counts:
+        """Settle every message of the cut.
+
+        Raises:
+            SegmentUnavailableError: The retries are used up; the rest is still pending.
+            CredentialsRefusedError: Segment refuses the write key; nothing was rejected.
+            ConfigurationError: The address refuses or redirects us; nothing was rejected.
+            EverythingRejectedError: Messages were rejected and none accepted; none was recorded.
+        """
+        self.counts.total = cut.messages
+        for page in outbox.pages(self.call, cut, self._page_size):
+            checked = [preflight.check(row) for row in page]
+            self._record_refusals([item for item in checked if isinstance(item, Refusal)])
+            ready = [item for item in checked if isinstance(item, Ready)]
+            for batch in batches.pack(ready, self._limits):
+                self._deliver(batch)
+        self._settle_suspects()
+        return self.counts
+
+    def _record_refusals(self, refusals: list[Refusal]) -> None:
+        self._ledger.record_refusals(refusals)
+        for refusal in refusals:
+            logger.warning(
+                "Not sent: %s %s of %s %s: %s (%s).",
+                refusal.row.call,
+                refusal.row.event,
+                refusal.row.entity,
+                refusal.row.entity_id,
+                refusal.reason_code,
+                refusal.detail,
+            )
+        self.counts.rejected += len(refusals)
+        self._on_change(self.counts)
+
+    def _deliver(self, items: list[Ready]) -> None:
+        batch = Batch(items, batches.body_bytes(items, self._limits.envelope_bytes), uuid4())
+        attempt, number = self._post_until_settled(batch)
+        verdict = attempt.verdict
+        if verdict.outcome is segment.Outcome.ACCEPTED:
+            self._ledger.record_settled(batch, "accepted", attempt, number)
+            self.counts.accepted += len(items)
+            self._record_suspects()
+        elif verdict.may_retry or verdict.refuses_us:
+            raise self._failure(attempt)
+        elif len(items) > 1:
+            middle = len(items) // 2
+            self._deliver(items[:middle])
+            self._deliver(items[middle:])
+        else:
+            self._suspect(batch, attempt, number)
+        self._on_change(self.counts)
+
+    def _post_until_settled(self, batch: Batch) -> tuple[Attempt, int]:
+        """Post a batch until it is accepted or rejected, or patience ends."""
+        self._retries.begin()
+        bodies = [item.body for item in batch.items]
+        number = 0
+
+        def post_once() -> Attempt:
+            nonlocal number
+            number += 1
+            self._pace.wait(len(bodies))
+            attempt = segment.send(bodies, key=self._key, retry_count=number - 1)
+            self.counts.requests += 1
+            self.counts.repeated += number > 1
+            self.counts.sent_bytes += batch.size
+            self._ledger.record_attempt(batch, attempt, number)
+            return attempt
+
+        retrying: Any = Retrying(
+            retry=retry_if_result(lambda attempt: attempt.verdict.may_retry),
+            wait=self._retries.wait,
+            stop=self._retries.stop,
+            before_sleep=self._retries.before_wait,
+            sleep=self._sleep,
+            retry_error_callback=_last,
+        )
+        return retrying(post_once), number
+
+    def _suspect(self, batch: Batch, attempt: Attempt, number: int) -> None:
+        row = batch.items[0].row
+        logger.warning(
+            "Segment rejects the %s of %s %s: %s (%s).",
+            row.event or row.call,
+            row.entity,
+            row.entity_id,
+            attempt.verdict.reason_code,
+            attempt.verdict.detail,
+        )
+        self._suspects.append((batch, attempt, number))
+        if self.counts.accepted:
+            self._record_suspects()
+        elif len(self._suspects) >= MOST_SUSPECTS:
+            raise self._everything_rejected()
+
+    def _settle_suspects(self) -> None:
+        """At the end: one rejected message alone may be bad; several and no good one is odd."""
+        if len(self._suspects) > 1:
+            raise self._everything_rejected()
+        self._record_suspects()
+
+    def _record_suspects(self) -> None:
+        for batch, attempt, number in self._suspects:
+            self._ledger.record_settled(batch, "rejected", attempt, number)
+            self.counts.rejected += len(batch.items)
+        self._suspects.clear()
+
+    def _everything_rejected(self) -> EverythingRejectedError:
+        verdict = self._suspects[0][1].verdict
+        return EverythingRejectedError(
+            f"Segment rejected all {len(self._suspects):,} {self.call} messages and accepted none "
+            f"({verdict.reason_code}: {verdict.detail}). Nothing was recorded as rejected. Check "
+            f"SEGMENT_WRITE_KEY and SEGMENT_HOST ({config.segment().host}), then run again."
+        )
+
+    def _failure(self, attempt: Attempt) -> PipelineError:
+        verdict = attempt.verdict
+        host = config.segment().host
+        said = f"{verdict.reason_code}: {verdict.detail}" if verdict.detail else verdict.reason_code
+        if verdict.may_retry:
+            return SegmentUnavailableError(
+                f"Segment at {host} did not take the {self.call} messages ({said}) and the retries "
+                f"are used up. So far: {self.counts}. The rest stays in the outbox: run the same "
+                "command again later, or wait for the next scheduled run."
+            )
+        if verdict.http_status in {401, 403}:
+            return CredentialsRefusedError(
+                f"Segment at {host} refuses the write key ({said}). Nothing was rejected. Check "
+                "SEGMENT_WRITE_KEY, and that SEGMENT_HOST is the region of the workspace."
+            )
+        return ConfigurationError(
+            f"{host} does not behave like Segment ({said}). Nothing was rejected. Check "
+            "SEGMENT_HOST, and whether a proxy stands in between."
+        )

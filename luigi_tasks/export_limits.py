@@ -1,0 +1,140 @@
+"""How much of a file may be bad: counts while the rows go by, and refuses the file at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+
+from luigi_tasks.export_file import CheckedFile, ExportRefusedError
+from luigi_tasks.export_reader import Block
+
+SID = r"^-?[0-9]{1,19}$"
+"""Retail Pro keeps ids as NUMBER(19), signed."""
+
+ROUNDED_SID = r"^-?[0-9]{15,16}000$"
+"""A SID of 18 or 19 digits after Excel, which keeps 15 digits and writes zeroes for the others."""
+
+SMALLEST_FILE_FOR_SHARES = 20
+"""A share of fewer rows says nothing: in a smaller file a bad row costs itself only."""
+
+ROUNDED_SHARE = 0.5
+"""One SID in a thousand ends in 000 by chance. More than this share cannot be chance."""
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a file may be bad before the whole file is refused.
+
+    Attributes:
+        malformed_sids: Share of the rows with a key that is not a SID, 0 to 1.
+        rejected_rows: Share of the rows that cannot be read, 0 to 1.
+    """
+
+    malformed_sids: float = 0.01
+    rejected_rows: float = 0.01
+
+
+@dataclass
+class Tally:
+    """What has been seen of a file so far."""
+
+    rows: int = 0
+    rejected: int = 0
+    malformed: int = 0
+    rounded: int = 0
+    malformed_examples: list[str] = field(default_factory=list)
+    rounded_examples: list[str] = field(default_factory=list)
+    rejected_examples: list[str] = field(default_factory=list)
+
+    def add(self, block: Block, keys: tuple[str, ...]) -> None:
+        """Count a block.
+
+        Args:
+            block: The rows.
+            keys: The columns that hold SIDs, the row's own first.
+        """
+        self.rows += len(block.lines)
+        self.rejected += len(block.rejected)
+        _collect(
+            self.rejected_examples,
+            (f"line {row.line}: {row.reason}: {row.text[:80]!r}" for row in block.rejected),
+        )
+        if not block.lines:
+            return
+        matches = {name: _is_like(block.columns[name], SID) for name in keys}
+        is_good = _all(list(matches.values()))
+        self.malformed += len(is_good) - (pc.sum(is_good).as_py() or 0)
+        for name, matched in matches.items():
+            _collect(self.malformed_examples, _values_where(block, name, pc.invert(matched)))
+        is_rounded = _is_like(block.columns[keys[0]], ROUNDED_SID)
+        self.rounded += pc.sum(is_rounded).as_py() or 0
+        _collect(self.rounded_examples, _values_where(block, keys[0], is_rounded))
+
+    def refuse(self, file: CheckedFile, limits: Limits) -> None:
+        """Check the limits.
+
+        Raises:
+            ExportRefusedError: No row could be read, or too many are bad.
+        """
+        if not self.rows:
+            raise ExportRefusedError(
+                f"{file.path} has no row that can be read, {self.rejected:,} were rejected. "
+                f"Nothing was loaded. {_list(self.rejected_examples)} Export the file again."
+            )
+        seen = self.rows + self.rejected
+        if seen < SMALLEST_FILE_FOR_SHARES:
+            return
+        if self.rejected > limits.rejected_rows * seen:
+            raise ExportRefusedError(
+                f"{file.path}: {self.rejected:,} of {seen:,} rows cannot be read, more than "
+                f"{limits.rejected_rows:.1%}. Nothing was loaded. {_list(self.rejected_examples)} "
+                "Export the file again, or raise max-rejected-share in luigi.cfg."
+            )
+        if self.malformed > limits.malformed_sids * self.rows:
+            raise ExportRefusedError(
+                f"{file.path}: {self.malformed:,} of {self.rows:,} rows have a malformed SID, more "
+                f"than {limits.malformed_sids:.1%}. Nothing was loaded. "
+                f"{_list(self.malformed_examples)} A spreadsheet or a program has changed the "
+                "numbers, and they cannot be repaired: export again, with SIDs as text, and do not "
+                "open the file with Excel. Or raise max-malformed-sid-share in luigi.cfg."
+            )
+        if self.rounded > ROUNDED_SHARE * self.rows:
+            raise ExportRefusedError(
+                f"{file.path}: {self.rounded:,} of {self.rows:,} SIDs end in 000, as Excel writes "
+                f"them: it keeps 15 digits. Nothing was loaded. {_list(self.rounded_examples)} "
+                "Export the file again and do not open it with Excel."
+            )
+
+
+def _is_like(values: Any, pattern: str) -> Any:
+    return pc.match_substring_regex(pc.utf8_trim_whitespace(values), pattern)
+
+
+def _all(masks: list[Any]) -> Any:
+    result = masks[0]
+    for mask in masks[1:]:
+        result = pc.and_(result, mask)
+    return result
+
+
+def _values_where(block: Block, name: str, mask: Any) -> list[str]:
+    places = pc.indices_nonzero(mask).slice(0, EXAMPLES).to_pylist()
+    return [
+        f"line {block.lines[at]}: {name} = {block.columns[name][at].as_py()!r}" for at in places
+    ]
+
+
+def _collect(examples: list[str], found: Iterable[str]) -> None:
+    for example in found:
+        if len(examples) >= EXAMPLES:
+            return
+        examples.append(example)
+
+
+def _list(examples: list[str]) -> str:
+    return f"For example {'; '.join(examples)}."

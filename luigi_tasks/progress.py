@@ -1,0 +1,94 @@
+"""Progress of a task: in the Luigi UI, and as a bar when a person is watching a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+import luigi
+from luigi.rpc import RPCError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+logger = logging.getLogger("luigi-interface.progress")
+
+SECONDS_BETWEEN_REPORTS = 1.0
+"""Each report is one request to the scheduler."""
+
+
+class Scheduler:
+    """The Luigi UI's view of a running task.
+
+    Luigi sets its callbacks only while a scheduler runs the task; without them nothing is reported.
+    """
+
+    def __init__(self, task: luigi.Task) -> None:
+        self._set_percentage = task.set_progress_percentage
+        self._set_message = task.set_status_message
+
+    def report(self, percentage: int, message: str) -> None:
+        """Show the progress and the status message of the task."""
+        try:
+            if self._set_percentage is not None:
+                self._set_percentage(percentage)
+            if self._set_message is not None:
+                self._set_message(message)
+        except RPCError as error:
+            # The work matters more than the picture of it.
+            logger.warning("The Luigi scheduler takes no progress any more: %s", error)
+            self._set_percentage = self._set_message = None
+
+
+class TaskProgress:
+    """Reports how far a task is; a context manager, because the bar needs an end.
+
+    Args:
+        task: The task that is running.
+        label: What the bar says.
+    """
+
+    def __init__(self, task: luigi.Task, label: str) -> None:
+        self._scheduler = Scheduler(task)
+        self._reported_at = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[message]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._line = self._bar.add_task(label, total=None, message="")
+
+    def __enter__(self) -> TaskProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, done: int, total: int, message: str) -> None:
+        """Say that `done` of `total` is finished; most calls only move the bar."""
+        self._bar.update(self._line, completed=done, total=total, message=message)
+        now = time.monotonic()
+        if now - self._reported_at >= SECONDS_BETWEEN_REPORTS:
+            self._reported_at = now
+            self._report(done, total, message)
+
+    def finish(self, done: int, total: int, message: str) -> None:
+        """Report the last state, whenever the one before was."""
+        self._bar.update(self._line, completed=done, total=total, message=message)
+        self._report(done, total, message)
+
+    def _report(self, done: int, total: int, message: str) -> None:
+        percentage = 100 if total <= 0 else min(100, done * 100 // total)
+        self._scheduler.report(percentage, message)

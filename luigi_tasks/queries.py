@@ -1,0 +1,47 @@
+"""Named queries, read once from queries.sql.
+
+queries.text("marker_exists")   the SQL of one query, comments removed
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_HEADING = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def load() -> dict[str, str]:
+    """Return all queries by name."""
+    return parse((files("luigi_tasks") / "queries.sql").read_text(encoding="utf-8"))
+
+
+def parse(source: str) -> dict[str, str]:
+    """Split a file of named queries.
+
+    Raises:
+        ValueError: A name is used twice, a query has no text, or no comment says what it is for.
+    """
+    _, *parts = _HEADING.split(source)
+    queries: dict[str, str] = {}
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        lines = body.strip().splitlines()
+        comments = [line for line in lines if line.startswith("--")]
+        sql = "\n".join(line for line in lines if not line.startswith("--")).strip()
+        if name in queries:
+            raise ValueError(f"The query {name} is defined twice: rename one of them.")
+        if not sql or not comments:
+            raise ValueError(f"The query {name} needs SQL and a comment that says what it is for.")
+        queries[name] = sql
+    return queries
+
+
+def text(name: str) -> str:
+    """Return the SQL of the query `name`.
+
+    Raises:
+        KeyError: There is no such query.
+    """
+    return load()[name]

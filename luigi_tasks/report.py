@@ -1,0 +1,190 @@
+"""ReportRun and SyncToSegment: what happened, and the task that stands for the whole sync."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import luigi
+from luigi.interface import core
+from rich.console import Console
+from rich.table import Table
+
+from luigi_tasks import clickhouse, config, markers, outbox, queries
+from luigi_tasks.progress import Scheduler
+from luigi_tasks.send import SendIdentify, SendTask, SendTrack
+from luigi_tasks.slots import SlotTask
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a send task did for the slot, and what is pending after it.
+
+    Attributes:
+        call: identify or track.
+        deliveries: Event: (accepted, rejected).
+        rejections: (event, reason code, messages, example).
+        requests: Requests made.
+        not_accepted: Requests that failed or were rejected.
+        sent_bytes: Bytes of all requests.
+        seconds: Time spent waiting for answers.
+        pending: Event: messages still pending.
+    """
+
+    call: str
+    deliveries: dict[str, tuple[int, int]]
+    rejections: list[tuple[str, str, int, str]]
+    requests: int
+    not_accepted: int
+    sent_bytes: int
+    seconds: float
+    pending: dict[str, int]
+
+    @property
+    def accepted(self) -> int:
+        """Messages that Segment accepted."""
+        return sum(accepted for accepted, _ in self.deliveries.values())
+
+    @property
+    def rejected(self) -> int:
+        """Messages that were rejected, by Segment or before sending."""
+        return sum(rejected for _, rejected in self.deliveries.values())
+
+
+def collect(task: SendTask) -> Sent:
+    """Read from the ledger what a finished send task did."""
+    marker = task.output().read()
+    binds = {
+        "database": config.clickhouse().database,
+        "call": task.call,
+        "run_id": UUID(marker["run_id"]),
+        "started_at": datetime.fromisoformat(marker["started_at"]),
+        "first_enqueued_at": datetime.fromisoformat(marker["first_enqueued_at"]),
+    }
+
+    def query(name: str) -> list[Any]:
+        return list(clickhouse.connect().query(queries.text(name), binds).result_rows)
+
+    [(requests, not_accepted, sent_bytes, seconds)] = query("run_requests")
+    return Sent(
+        call=task.call,
+        deliveries={
+            event: (accepted, rejected) for event, accepted, rejected in query("run_deliveries")
+        },
+        rejections=query("run_rejections"),
+        requests=requests,
+        not_accepted=not_accepted,
+        sent_bytes=sent_bytes,
+        seconds=seconds,
+        pending={event: count for event, count, _ in outbox.pending_by_event(task.call)},
+    )
+
+
+class ReportRun(SlotTask):
+    """Print what the run sent, what was rejected, what is still pending, and where to look."""
+
+    def requires(self) -> luigi.Task:
+        """Everything has been sent."""
+        return SendTrack(slot=self.slot)
+
+    def output(self) -> markers.MarkerTarget:
+        """The marker of this slot; a dry run has its own."""
+        return markers.for_slot(self, self.slot, dry_run=config.is_dry_run())
+
+    def run(self) -> None:
+        """Print the report; its figures are the status message too."""
+        console = Console()
+        summary, rows = self._dry_run() if config.is_dry_run() else self._delivery(console)
+        console.print(summary, style="bold", highlight=False)
+        for name, address in links().items():
+            console.print(f"{name}: {address}", highlight=False, soft_wrap=True)
+        Scheduler(self).report(100, summary)
+        self.output().touch(rows)
+
+    def _dry_run(self) -> tuple[str, int]:
+        pending = sum(
+            count for call in ("identify", "track") for _, count, _ in outbox.pending_by_event(call)
+        )
+        return f"Dry run: nothing was sent, {pending:,} messages are pending.", 0
+
+    def _delivery(self, console: Console) -> tuple[str, int]:
+        sent = [collect(task) for task in (SendIdentify(slot=self.slot), SendTrack(slot=self.slot))]
+        console.print(delivery_table(sent))
+        console.print(request_table(sent))
+        if any(part.rejections for part in sent):
+            console.print(rejection_table(sent))
+        accepted = sum(part.accepted for part in sent)
+        rejected = sum(part.rejected for part in sent)
+        pending = sum(sum(part.pending.values()) for part in sent)
+        summary = f"{accepted:,} accepted, {rejected:,} rejected, {pending:,} still pending."
+        return summary, accepted + rejected
+
+
+class SyncToSegment(SlotTask, luigi.WrapperTask):
+    """One sync: load the export, build the outbox, send customers, then orders, and report."""
+
+    def requires(self) -> luigi.Task:
+        """The last step, which brings all others with it."""
+        return ReportRun(slot=self.slot)
+
+
+def delivery_table(sent: list[Sent]) -> Table:
+    """Messages per call and event."""
+    table = _table("Delivery to Segment", ["call", "event"], ["accepted", "rejected", "pending"])
+    for part in sent:
+        for event in sorted({*part.deliveries, *part.pending}) or [""]:
+            accepted, rejected = part.deliveries.get(event, (0, 0))
+            pending = part.pending.get(event, 0)
+            table.add_row(part.call, event, f"{accepted:,}", f"{rejected:,}", f"{pending:,}")
+    return table
+
+
+def request_table(sent: list[Sent]) -> Table:
+    """Requests per call."""
+    table = _table("Requests", ["call"], ["requests", "not accepted", "MB", "seconds"])
+    for part in sent:
+        table.add_row(
+            part.call,
+            f"{part.requests:,}",
+            f"{part.not_accepted:,}",
+            f"{part.sent_bytes / 1e6:,.2f}",
+            f"{part.seconds:,.1f}",
+        )
+    return table
+
+
+def rejection_table(sent: list[Sent]) -> Table:
+    """Why messages were rejected."""
+    table = _table("Rejected", ["call", "event", "reason"], ["messages"])
+    table.add_column("example", overflow="fold")
+    for part in sent:
+        for event, reason_code, messages, example in part.rejections:
+            table.add_row(part.call, event, reason_code, f"{messages:,}", example)
+    return table
+
+
+def _table(title: str, names: list[str], numbers: list[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in names:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def links() -> dict[str, str]:
+    """Where to look further; only what is there."""
+    found = {}
+    scheduler = core()
+    if not scheduler.local_scheduler:
+        address = f"http://{scheduler.scheduler_host}:{scheduler.scheduler_port}"
+        found["Luigi"] = f"{scheduler.scheduler_url or address}/static/visualiser/index.html"
+    host = config.segment().host
+    if config.is_sandbox(host):
+        found["Segment debugger"] = host
+    if docs_port := os.environ.get("DOCS_PORT"):
+        found["Documentation"] = f"http://127.0.0.1:{docs_port}"
+    return found

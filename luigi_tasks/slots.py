@@ -1,0 +1,22 @@
+"""The base of all tasks that belong to a slot of 15 minutes."""
+
+from __future__ import annotations
+
+import luigi
+
+from luigi_tasks import invocation
+
+
+class SlotTask(luigi.Task):
+    """A task of the sync.
+
+    Its slot is a name for the run: it does not select data. Every run sends whatever is pending,
+    so a missed slot needs no catching up.
+    """
+
+    slot = luigi.DateMinuteParameter(
+        interval=15,
+        default=invocation.current.slot,
+        description="Beginning of the 15-minute slot in UTC, such as 2026-01-31T1415. "
+        "Default: the slot in which the command was started.",
+    )

@@ -1,0 +1,367 @@
+"""The sender against a real ClickHouse and a Segment that misbehaves on demand."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from luigi_tasks import delivery as sender
+from luigi_tasks import outbox as reader
+from luigi_tasks.errors import (
+    ClickHouseUnavailableError,
+    ConfigurationError,
+    CredentialsRefusedError,
+    EverythingRejectedError,
+    OutboxMissingError,
+    SegmentUnavailableError,
+)
+from luigi_tasks.ledger import Ledger
+from luigi_tasks.markers import MarkerTarget
+from tests.conftest import SegmentServer
+from tests.integration.delivery import Outbox, customers, orders, outbox
+from tests.processes import free_port
+
+__all__ = ["outbox"]
+
+SLOT = datetime(2026, 1, 31, 10, 15)
+Send = Callable[..., sender.Counts]
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """The seconds that the sender would have waited."""
+    return []
+
+
+@pytest.fixture
+def send(outbox: Outbox, waits: list[float]) -> Send:
+    """Sends what an outbox shows, without really waiting."""
+
+    def run(call: str = "track") -> sender.Counts:
+        ledger = Ledger(uuid.uuid4(), SLOT, call)
+        delivery = sender.Delivery(call, "sandbox-write-key", ledger, sleep=waits.append)
+        return delivery.drain(reader.cut(call))
+
+    return run
+
+
+def test_everything_arrives_and_is_recorded(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    ids = outbox.enqueue("track", orders(250))
+    counts = send()
+    assert (counts.accepted, counts.rejected, counts.requests) == (250, 0, 3)
+    arrived = [item["message"]["messageId"] for item in segment_server.messages()]
+    assert arrived == ids
+    assert outbox.ledger() == dict.fromkeys(ids, ("accepted", "", 200, 1))
+    assert outbox.attempts() == [
+        ("accepted", "", 200, 100),
+        ("accepted", "", 200, 100),
+        ("accepted", "", 200, 50),
+    ]
+    assert outbox.pending("track") == 0
+
+
+def test_a_second_run_sends_nothing(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("track", orders(3))
+    send()
+    assert send().requests == 0
+    assert segment_server.stats()["received"] == 3
+
+
+def test_the_ledger_holds_what_the_outbox_said(outbox: Outbox, send: Send) -> None:
+    outbox.enqueue("identify", customers(1))
+    send("identify")
+    [row] = outbox.rows(
+        "select call, event, entity, entity_id, payload_hash, dbt_invocation_id, slot, "
+        "sent_at <= recorded_at from {db}.segment_delivery_ledger"
+    )
+    slot = SLOT.replace(tzinfo=timezone.utc)
+    assert row == ("identify", "", "customer", "0", "hash", "build-1", slot, True)
+    [same] = outbox.rows(
+        "select (select (enqueued_at, message_bytes) from {db}.segment_delivery_ledger) = "
+        "(select (enqueued_at, message_bytes) from {db}.segment_identify_events)"
+    )
+    assert same == (True,)
+
+
+def test_messages_that_come_in_during_a_run_wait_for_the_next(outbox: Outbox, send: Send) -> None:
+    outbox.enqueue("track", orders(2))
+    cut = reader.cut("track")
+    outbox.enqueue("track", orders(2))
+    assert sum(len(page) for page in reader.pages("track", cut, 1)) == 2
+
+
+def test_pages_neither_skip_nor_repeat(outbox: Outbox) -> None:
+    ids = outbox.enqueue("track", orders(10))
+    cut = reader.cut("track")
+    for size in (1, 3, 5, 10, 11):
+        pages = list(reader.pages("track", cut, size))
+        assert [row.message_id.hex for page in pages for row in page] == ids
+        assert max(len(page) for page in pages) <= size
+
+
+def test_a_passing_failure_is_repeated(
+    outbox: Outbox, send: Send, segment_server: SegmentServer, waits: list[float]
+) -> None:
+    ids = outbox.enqueue("track", orders(2))
+    segment_server.fault({"status": 500}, {"status": 503}, {})
+    counts = send()
+    assert (counts.accepted, counts.requests, counts.repeated) == (2, 3, 2)
+    assert [attempt[:3] for attempt in outbox.attempts()] == [
+        ("retryable", "http_500", 500),
+        ("retryable", "http_503", 503),
+        ("accepted", "", 200),
+    ]
+    assert set(outbox.ledger().values()) == {("accepted", "", 200, 3)}
+    assert [item["message"]["messageId"] for item in segment_server.messages()] == ids
+    assert 0.5 <= max(waits) <= 2
+
+
+def test_retry_after_is_honoured_and_costs_no_attempt(
+    outbox: Outbox, send: Send, segment_server: SegmentServer, waits: list[float]
+) -> None:
+    outbox.enqueue("track", orders(2))
+    segment_server.fault(*[{"status": 429, "retry_after": 9}] * 8, {})
+    assert send().accepted == 2
+    assert len([seconds for seconds in waits if seconds >= 9]) == 8
+    [row] = outbox.rows("select max(retry_after_s) from {db}.segment_delivery_attempts")
+    assert row == (9.0,)
+
+
+def test_a_lost_answer_is_unknown_and_sent_again_with_the_same_ids(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    ids = outbox.enqueue("track", orders(5))
+    segment_server.fault({"reset": "after"})
+    counts = send()
+    assert (counts.accepted, counts.repeated) == (5, 1)
+    assert [attempt[0] for attempt in outbox.attempts()] == ["unknown", "accepted"]
+    stats = segment_server.stats()
+    assert (stats["received"], stats["unique"], stats["duplicates"]) == (10, 5, 5)
+    assert sorted(outbox.ledger()) == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [
+        ({"reset": "before"}, ("unknown", "connection_lost")),
+        ({"status": 200, "body": '{"success": fal'}, ("unknown", "answer_unreadable")),
+        ({"status": 200, "body": "<html>"}, ("unknown", "answer_unreadable")),
+        ({"status": 200, "body": '{"success": false}'}, ("retryable", "success_false")),
+    ],
+)
+def test_what_is_not_confirmed_is_not_accepted(
+    fault: dict[str, object],
+    verdict: tuple[str, str],
+    outbox: Outbox,
+    send: Send,
+    segment_server: SegmentServer,
+) -> None:
+    outbox.enqueue("track", orders(1))
+    segment_server.fault(fault)
+    assert send().accepted == 1
+    assert outbox.attempts()[0][:2] == verdict
+    assert [row[3] for row in outbox.ledger().values()] == [2]
+
+
+def test_a_slow_answer_is_unknown(
+    outbox: Outbox, send: Send, segment_server: SegmentServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.enqueue("track", orders(1))
+    segment_server.fault({"delay_s": 2})
+    settings = sender.config.segment()
+    monkeypatch.setattr(settings, "timeout_seconds", 0.3)
+    assert send().accepted == 1
+    assert outbox.attempts()[0][:2] == ("unknown", "read_timeout")
+
+
+def test_a_poison_message_is_isolated_and_the_rest_delivered(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    ids = outbox.enqueue("track", orders(8))
+    no, yes = {"status": 400}, {}
+    # [0-7] no, [0-3] yes, [4-7] no, [4-5] no, [4] yes, [5] no, [6-7] yes
+    segment_server.fault(no, yes, no, no, yes, no, yes)
+    counts = send()
+    assert (counts.accepted, counts.rejected, counts.requests) == (7, 1, 7)
+    ledger = outbox.ledger()
+    assert ledger.pop(ids[5])[:3] == ("rejected", "http_400", 400)
+    assert {row[0] for row in ledger.values()} == {"accepted"}
+    assert outbox.pending("track") == 0
+
+
+def test_poison_at_the_very_beginning_is_recorded_once_something_was_accepted(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    ids = outbox.enqueue("track", orders(2))
+    segment_server.fault({"status": 400}, {"status": 400}, {})
+    assert send().rejected == 1
+    assert outbox.ledger()[ids[0]][0] == "rejected"
+
+
+def test_when_everything_is_rejected_nothing_is_recorded(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("track", orders(4))
+    segment_server.fault(*[{"status": 400}] * 7)
+    with pytest.raises(EverythingRejectedError, match="SEGMENT_WRITE_KEY"):
+        send()
+    assert outbox.ledger() == {}
+    assert outbox.pending("track") == 4
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_stops_the_run_and_rejects_nothing(
+    status: int, outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("track", orders(200))
+    segment_server.fault({"status": status})
+    with pytest.raises(CredentialsRefusedError, match="SEGMENT_WRITE_KEY"):
+        send()
+    assert outbox.ledger() == {}
+    assert outbox.pending("track") == 200
+    assert len(outbox.attempts()) == 1
+
+
+def test_a_redirect_is_not_followed(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("track", orders(1))
+    segment_server.fault({"redirect": f"{segment_server.url}/"})
+    with pytest.raises(ConfigurationError, match="SEGMENT_HOST"):
+        send()
+    assert outbox.attempts() == [("rejected", "redirect", 302, 1)]
+    assert outbox.ledger() == {}
+
+
+def test_when_the_retries_are_used_up_the_rest_waits_for_the_next_run(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("track", orders(150))
+    segment_server.fault({}, *[{"status": 502}] * 6)
+    with pytest.raises(SegmentUnavailableError, match="100 of 150 accepted"):
+        send()
+    assert outbox.pending("track") == 50
+    assert send().accepted == 50
+    assert outbox.pending("track") == 0
+    assert segment_server.stats()["duplicates"] == 0
+
+
+def test_a_segment_that_is_away_costs_the_attempts_of_one_batch(
+    outbox: Outbox, send: Send, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.enqueue("track", orders(500))
+    monkeypatch.setenv("SEGMENT_HOST", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(SegmentUnavailableError, match="run the same command again"):
+        send()
+    assert {attempt[:3] for attempt in outbox.attempts()} == {("retryable", "connection_failed", 0)}
+    assert len(outbox.attempts()) == 6
+    assert outbox.pending("track") == 500
+
+
+def test_the_budget_of_waiting_ends_the_retries(
+    outbox: Outbox, send: Send, segment_server: SegmentServer, waits: list[float]
+) -> None:
+    outbox.enqueue("track", orders(1))
+    segment_server.fault(*[{"status": 429, "retry_after": 120}] * 3)
+    with pytest.raises(SegmentUnavailableError):
+        send()
+    assert len([seconds for seconds in waits if seconds >= 120]) == 2
+
+
+def test_a_message_that_segment_would_drop_is_not_sent(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    bad = '{"messageId": "ID", "type": "track", "event": "Order Completed", "properties": {}}'
+    ids = outbox.enqueue("track", [*orders(2), bad, *orders(1)])
+    counts = send()
+    assert (counts.accepted, counts.rejected) == (3, 1)
+    assert outbox.ledger()[ids[2]] == ("rejected", "user_missing", 0, 0)
+    assert segment_server.stats()["received"] == 3
+    assert outbox.pending("track") == 0
+
+
+def test_numbers_arrive_as_they_were_written(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    template = '{"messageId": "ID", "type": "track", "event": "Order Completed", "userId": "1", '
+    numbers = ["0.1", "12.50", "1234567.89", "99999999999.99", "9007199254740993"]
+    texts = [template + f'"properties": {{"total": {number}}}}}' for number in numbers]
+    ids = outbox.enqueue(
+        "track", [*texts, template + '"properties": {"total": 0.1234567890123456789}}']
+    )
+    assert send().rejected == 1
+    arrived = [item["message"]["properties"]["total"] for item in segment_server.messages()]
+    assert [str(number) for number in arrived] == ["0.1", "12.5", *numbers[2:]]
+    assert outbox.ledger()[ids[-1]][:2] == ("rejected", "number_inexact")
+
+
+def test_the_watermark_moves_up_to_what_is_settled_and_never_back(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    def watermark() -> datetime:
+        [(until,)] = outbox.rows("select max(settled_until) from {db}.segment_outbox_watermarks")
+        assert isinstance(until, datetime)
+        return until
+
+    outbox.enqueue("track", orders(3))
+    [(first, last)] = outbox.rows(
+        "select min(enqueued_at), max(enqueued_at) from {db}.segment_track_events"
+    )
+    reader.advance_watermark("track")
+    assert watermark() == first - timedelta(microseconds=1)
+    send()
+    reader.advance_watermark("track")
+    assert watermark() == last
+    reader.advance_watermark("track")
+    assert watermark() == last
+    assert outbox.rows(
+        "select count() from {db}.segment_outbox_watermarks where call = 'identify'"
+    ) == [(0,)]
+
+
+def test_the_watermark_stays_behind_the_clock(outbox: Outbox, send: Send) -> None:
+    outbox.enqueue("track", orders(1))
+    events = f"{outbox.database}.segment_track_events"
+    outbox.client.command(
+        f"insert into {events} select * replace(now64(6, 'UTC') as enqueued_at) from {events}"
+    )
+    send()
+    reader.advance_watermark("track")
+    [(lag,)] = outbox.rows(
+        "select dateDiff('second', max(settled_until), now64(6, 'UTC')) "
+        "from {db}.segment_outbox_watermarks"
+    )
+    assert 3600 <= lag < 3660
+
+
+def test_a_missing_outbox_is_named(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKHOUSE_DATABASE", "not_there")
+    with pytest.raises(OutboxMissingError, match="dbt build"):
+        reader.cut("track")
+
+
+def test_a_missing_server_is_named(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKHOUSE_PORT", str(free_port()))
+    with pytest.raises(ClickHouseUnavailableError, match="make up"):
+        reader.cut("track")
+
+
+def test_markers_make_their_own_table(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKHOUSE_DATABASE", f"{outbox.database}_new")
+    marker = MarkerTarget("Load/1", task_family="Load", params={"directory": "a"})
+    try:
+        assert not marker.exists()
+        assert marker.read() == {}
+        marker.touch(3, run_id="r")
+        assert marker.exists()
+        assert marker.read() == {"directory": "a", "run_id": "r"}
+        assert not MarkerTarget("Load/2").exists()
+        soon = datetime.now(timezone.utc) + timedelta(seconds=1)
+        assert not MarkerTarget("Load/1", not_before=soon).exists()
+    finally:
+        outbox.client.command(f"drop database if exists {outbox.database}_new")

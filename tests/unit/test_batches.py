@@ -1,0 +1,87 @@
+"""A request never carries more than Segment takes, measured on the body that the SDK posts."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+import requests
+from segment.analytics import request
+
+from luigi_tasks import batches, preflight
+from luigi_tasks.batches import Limits
+from luigi_tasks.preflight import Ready
+from tests.unit.outbox_rows import row
+
+KEY = "sandbox-write-key"
+
+
+def ready(name: str = "x") -> Ready:
+    checked = preflight.check(row(properties={"name": name}))
+    assert isinstance(checked, Ready)
+    return checked
+
+
+def limits(messages: int = 100, body_bytes: int = 475_000) -> Limits:
+    return Limits(messages, body_bytes, batches.envelope_bytes(KEY))
+
+
+def posted_bytes(batch: list[Ready], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The size of the body that the SDK would really post."""
+    bodies: list[str] = []
+
+    def post(url: str, **arguments: Any) -> requests.Response:
+        bodies.append(arguments["data"])
+        answer = requests.Response()
+        answer.status_code = 200
+        return answer
+
+    monkeypatch.setattr(request._session, "post", post)
+    request.post(KEY, batch=[item.body for item in batch])
+    return len(bodies[0].encode())
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+def test_the_computed_size_is_that_of_the_posted_body(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [ready("Müller 😀")] * count
+    computed = batches.body_bytes(batch, batches.envelope_bytes(KEY))
+    # Python leaves the microseconds out of sentAt when they are 0.
+    assert posted_bytes(batch, monkeypatch) in {computed, computed - len(".000001")}
+
+
+def test_messages_are_grouped_by_count_in_order() -> None:
+    items = [ready(str(number)) for number in range(250)]
+    packed = list(batches.pack(items, limits()))
+    assert [len(batch) for batch in packed] == [100, 100, 50]
+    assert [item for batch in packed for item in batch] == items
+
+
+def test_no_body_is_above_the_limit_of_bytes() -> None:
+    items = [ready("x" * (number * 397 % 30_000)) for number in range(200)]
+    packed = list(batches.pack(items, limits()))
+    envelope = batches.envelope_bytes(KEY)
+    assert all(batches.body_bytes(batch, envelope) <= 475_000 for batch in packed)
+    assert sum(len(batch) for batch in packed) == 200
+    # And no more batches than needed: two neighbours never fit into one.
+    sizes = [batches.body_bytes(batch, envelope) for batch in packed]
+    assert all(a + b - envelope > 475_000 - 33_000 for a, b in itertools.pairwise(sizes))
+
+
+def test_a_message_above_the_limit_goes_alone() -> None:
+    items = [ready("a"), ready("b" * 5000), ready("c")]
+    assert [len(batch) for batch in batches.pack(items, limits(body_bytes=1000))] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("asked", "used"), [(10_000, 2500), (2500, 2500), (1, 1), (0, 1)])
+def test_the_count_is_capped_at_what_segment_takes(asked: int, used: int) -> None:
+    assert limits(messages=asked).capped_messages == used
+
+
+def test_nothing_makes_no_batch() -> None:
+    assert list(batches.pack([], limits())) == []
+
+
+def test_the_size_is_that_of_ascii_json() -> None:
+    assert ready("é").size == len(json.dumps(ready("é").body))

@@ -1,0 +1,121 @@
+"""Everything that Segment would drop silently is found before sending, by name."""
+
+import json
+from typing import Any
+
+import pytest
+from segment.analytics.consumer import MAX_MSG_SIZE
+
+from luigi_tasks import preflight
+from luigi_tasks.preflight import Ready, Refusal
+from tests.unit.outbox_rows import body, row
+
+
+def test_a_good_message_is_ready_with_the_size_of_its_encoding() -> None:
+    message = body(properties={"name": "Müller 漢字 😀", "total": 12.5})
+    checked = preflight.check(row(json.dumps(message, ensure_ascii=False)))
+    assert isinstance(checked, Ready)
+    assert checked.body == message
+    assert checked.size == len(json.dumps(message))
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("message_id_invalid", {"messageId": ...}),
+        ("message_id_invalid", {"messageId": None}),
+        ("message_id_invalid", {"messageId": ""}),
+        ("message_id_invalid", {"messageId": 7}),
+        ("message_id_invalid", {"messageId": "a" * 101}),
+        ("message_id_mismatch", {"messageId": "f" * 32}),
+        ("user_missing", {"userId": ...}),
+        ("user_missing", {"userId": None}),
+        ("user_invalid", {"userId": ""}),
+        ("user_invalid", {"userId": "  "}),
+        ("user_invalid", {"userId": 5001}),
+        ("user_invalid", {"userId": True}),
+        ("user_invalid", {"userId": ..., "anonymousId": ""}),
+        ("user_invalid", {"userId": ..., "anonymousId": ["a"]}),
+        ("user_invalid", {"anonymousId": 3}),
+        ("event_missing", {"event": ...}),
+        ("event_missing", {"event": None}),
+        ("event_missing", {"event": ""}),
+        ("event_missing", {"event": 1}),
+        ("properties_not_object", {"properties": []}),
+        ("properties_not_object", {"properties": "a"}),
+        ("properties_not_object", {"properties": None}),
+        ("traits_not_object", {"traits": 5}),
+    ],
+)
+def test_a_bad_field_is_refused(code: str, changes: dict[str, Any]) -> None:
+    checked = preflight.check(row(**changes))
+    assert isinstance(checked, Refusal)
+    assert checked.reason_code == code
+    assert checked.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json",
+        "[]",
+        "null",
+        '{"messageId": NaN}',
+        '{"properties": {"total": Infinity}}',
+        '{"properties": {"total": -Infinity}}',
+        '{"properties": {"name": "\\ud800"}}',
+        '{"a": ' * 5000 + "1" + "}" * 5000,
+        '{"a": ' + "9" * 5000 + "}",
+    ],
+)
+def test_unreadable_text_is_refused(text: str) -> None:
+    checked = preflight.check(row(text))
+    assert isinstance(checked, Refusal)
+    assert checked.reason_code == "message_unreadable"
+
+
+def with_total(number: str) -> str:
+    return json.dumps(body(properties={"total": "?"})).replace('"?"', number)
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "12.5", "12.50", "0.1", "-0.0", "1234567.89", "1e3", "9007199254740993"]
+)
+def test_a_number_that_stays_the_same_is_sent(number: str) -> None:
+    assert isinstance(preflight.check(row(with_total(number))), Ready)
+
+
+@pytest.mark.parametrize(
+    "number", ["12345678901234567.89", "0.12345678901234567891", "1e400", "1e999999999999999999999"]
+)
+def test_a_number_that_a_float_would_change_is_refused(number: str) -> None:
+    checked = preflight.check(row(with_total(number)))
+    assert isinstance(checked, Refusal)
+    assert checked.reason_code in {"number_inexact", "message_unreadable"}
+    assert "message_unreadable" not in checked.reason_code or "99999" in number
+
+
+def test_the_row_and_the_message_must_be_of_one_type() -> None:
+    checked = preflight.check(row(json.dumps(body(type="identify"))))
+    assert isinstance(checked, Refusal)
+    assert checked.reason_code == "call_mismatch"
+
+
+def test_identify_needs_no_event() -> None:
+    checked = preflight.check(row(call="identify", event=..., properties=..., traits={"a": 1}))
+    assert isinstance(checked, Ready)
+
+
+def test_an_anonymous_message_is_sent() -> None:
+    assert isinstance(preflight.check(row(userId=..., anonymousId="store-1")), Ready)
+
+
+@pytest.mark.parametrize(("extra", "fits"), [(0, True), (1, False)])
+def test_the_limit_of_32_kb_holds_for_the_encoded_form(extra: int, fits: bool) -> None:
+    room = MAX_MSG_SIZE - len(json.dumps(body(properties={"name": ""})))
+    name = "é" * (room // 6) + "x" * (room % 6 + extra)
+    checked = preflight.check(row(json.dumps(body(properties={"name": name}), ensure_ascii=False)))
+    assert isinstance(checked, Ready) == fits
+    if isinstance(checked, Refusal):
+        assert checked.reason_code == "message_too_large"
