@@ -1,0 +1,167 @@
+"""``python -m sandbox.clickhouse``: serve a data directory over ClickHouse's HTTP interface."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from sandbox.clickhouse.auth import Account
+from sandbox.clickhouse.datadir import DataDirectoryBusyError, locked
+
+_GRACE_S = 30  # running queries get this long to finish when the server is told to stop
+_LAST_WORDS_S = 10
+_KEEP_ALIVE_S = 300
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready and ends with exit code 0 when asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, url: str, kill_queries: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._url = url
+        self._kill_queries = kill_queries
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"ready {self._url}", flush=True)  # noqa: T201  # scripts wait for this line
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn raises a caught signal again at its end, which would spoil the exit code.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        yield
+
+    def _stop(self, number: int) -> None:
+        self.handle_exit(number, None)
+        deadline = threading.Timer(_GRACE_S, self._kill_queries)
+        deadline.daemon = True
+        deadline.start()
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.clickhouse",
+        description="ClickHouse's engine (chDB) behind ClickHouse's HTTP interface, on one data "
+        "directory. Prints 'ready http://HOST:PORT' once it serves. SIGTERM stops it when the "
+        f"running queries are done; after {_GRACE_S} seconds it ends them.",
+        epilog="Environment: CLICKHOUSE_PORT and CLICKHOUSE_USER are the defaults of --port and "
+        "--user. CLICKHOUSE_PASSWORD, when set, is the password that clients must send; it is "
+        "never taken from the command line.",
+    )
+    parser.add_argument(
+        "--path",
+        type=Path,
+        default=Path(".sandbox/clickhouse"),
+        help="data directory, made when missing; one process at a time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; any other than loopback opens the data to the network "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=int(os.environ.get("CLICKHOUSE_PORT") or 8123),
+        help="port to listen on; 0 picks a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--user",
+        default=os.environ.get("CLICKHOUSE_USER") or "default",
+        help="the only user that is let in (default: %(default)s)",
+    )
+    return parser.parse_args(argv)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind the port before the engine starts, so that a taken port is known at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only when the protocol is named. With it, every answer
+    # that is sent as head and body would wait 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise SystemExit(
+            f"Cannot listen on {host}:{port}: {error.strerror}. "
+            "Stop what uses the port, or choose another one: set CLICKHOUSE_PORT, or give --port "
+            "(0 picks a free one)."
+        ) from error
+    return listener
+
+
+def _warn_when_open(host: str, password: str) -> None:
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback and not password:
+        sys.stderr.write(
+            f"Warning: listening on {host} without a password. Everybody who reaches this "
+            "address can read and change the data and read files of this machine. Set "
+            "CLICKHOUSE_PASSWORD, or listen on 127.0.0.1.\n"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    arguments = _arguments(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    password = os.environ.pop("CLICKHOUSE_PASSWORD", "")
+    _warn_when_open(arguments.host, password)
+    try:
+        with locked(arguments.path) as path, _listen(arguments.host, arguments.port) as listener:
+            _serve(path, listener, arguments.host, Account(arguments.user, password))
+    except DataDirectoryBusyError as error:
+        raise SystemExit(str(error)) from error
+
+
+def _serve(path: Path, listener: socket.socket, host: str, account: Account) -> None:
+    # Loaded late: the engine is large, and --help or a taken port need none of it.
+    from sandbox.clickhouse.app import ClickHouseHttp  # noqa: PLC0415
+    from sandbox.clickhouse.engine import Engine  # noqa: PLC0415
+
+    engine = Engine(path)
+    http = ClickHouseHttp(engine, account)
+    try:
+        config = uvicorn.Config(
+            http.asgi(),
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_GRACE_S + _LAST_WORDS_S,
+        )
+        shown_host = f"[{host}]" if ":" in host else host
+        url = f"http://{shown_host}:{listener.getsockname()[1]}"
+        asyncio.run(_Server(config, url, engine.kill_queries).serve([listener]))
+    finally:
+        http.close()
+        engine.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""chDB as the engine of a server: one data directory, one short-lived connection per request.
+
+What chDB's connections allow, found by trying (4.4, ClickHouse 26.9):
+
+* any number of connections on one path in one process; opening one takes about 0.2 ms;
+* settings, parameters, the current database and temporary tables belong to a connection, so a
+  connection per request keeps requests apart without anything to clean up;
+* queries on different connections run in parallel and release the GIL; one connection runs one
+  query at a time;
+* ``send_query`` streams a SELECT in blocks with flat memory, but every block is a document of its
+  own: only formats without header and footer may be joined;
+* ``send_insert`` streams rows into an INSERT with flat memory and back-pressure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.clickhouse.errors import UNKNOWN_FORMAT, ClickHouseError
+
+# Data must not depend on the machine's time zone. The engine reads TZ when it is loaded.
+os.environ["TZ"] = "UTC"
+
+import chdb  # after TZ is set
+
+# Blocks of these formats join into one valid document.
+STREAMABLE_FORMATS = frozenset(
+    {
+        "CSV",
+        "JSONCompactEachRow",
+        "JSONCompactStringsEachRow",
+        "JSONEachRow",
+        "JSONLines",
+        "JSONStringsEachRow",
+        "LineAsString",
+        "MsgPack",
+        "NDJSON",
+        "Native",
+        "Null",
+        "Raw",
+        "RawBLOB",
+        "RowBinary",
+        "TSKV",
+        "TSV",
+        "TSVRaw",
+        "TabSeparated",
+        "TabSeparatedRaw",
+    }
+)
+_NOT_STREAMABLE = "Streaming query is not supported"
+_CONFIG = """\
+<clickhouse>
+    <timezone>UTC</timezone>
+    <query_log>
+        <database>system</database>
+        <table>query_log</table>
+        <flush_interval_milliseconds>7500</flush_interval_milliseconds>
+        <ttl>event_date + INTERVAL 7 DAY</ttl>
+    </query_log>
+</clickhouse>
+"""
+
+
+@dataclass
+class Progress:
+    """Rows and bytes of one query, as ``X-ClickHouse-Summary`` reports them."""
+
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    result_rows: int = 0
+    result_bytes: int = 0
+
+    def add(self, result: Any) -> None:
+        """Add the counters of one result or block."""
+        self.read_rows += result.storage_rows_read()
+        self.read_bytes += result.storage_bytes_read()
+        self.written_rows += result.rows_written()
+        self.written_bytes += result.bytes_written()
+        self.result_rows += result.rows_read()
+        self.result_bytes += result.size()
+
+
+def quote(text: str) -> str:
+    """Write text as a string literal of ClickHouse's SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def quote_name(name: str) -> str:
+    """Write a name as an identifier of ClickHouse's SQL."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+class RowSink:
+    """An INSERT that takes its rows in chunks, in constant memory."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def append(self, chunk: bytes) -> None:
+        """Hand over bytes of the input format; waits while the engine is behind.
+
+        Raises:
+            ClickHouseError: The engine refused the rows.
+        """
+        try:
+            self._raw.append(chunk)
+        except Exception as error:
+            raise ClickHouseError.from_engine(error) from error
+
+    def finish(self) -> Progress:
+        """Commit and tell what was written.
+
+        Raises:
+            ClickHouseError: The engine refused the rows.
+        """
+        try:
+            result = self._raw.finish()
+        except Exception as error:
+            raise ClickHouseError.from_engine(error) from error
+        rows, size = result.rows_written, result.bytes_written
+        return Progress(rows, size, rows, size)
+
+    def cancel(self) -> None:
+        """Give the INSERT up; blocks that are already written stay, as in a server."""
+        self._raw.cancel()
+
+
+class Connection:
+    """One connection to the engine: runs one query at a time, keeps its own settings."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def run(self, sql: str | bytes, output_format: str = "TabSeparated") -> tuple[bytes, Progress]:
+        """Run a statement and return its whole result.
+
+        Raises:
+            ClickHouseError: The engine refused the statement.
+        """
+        try:
+            result = self._raw.query(sql, output_format)
+        except Exception as error:
+            raise ClickHouseError.from_engine(error) from error
+        progress = Progress()
+        progress.add(result)
+        return result.bytes(), progress
+
+    def stream(self, sql: str | bytes, output_format: str, progress: Progress) -> Iterator[bytes]:
+        """Run a SELECT and yield its blocks; ``progress`` grows with them.
+
+        A statement that the engine cannot stream is run as a whole and gives one block.
+
+        Raises:
+            ClickHouseError: The engine refused the statement or failed on the way.
+        """
+        try:
+            stream = self._raw.send_query(sql, output_format)
+        except Exception as error:
+            if _NOT_STREAMABLE not in str(error):
+                raise ClickHouseError.from_engine(error) from error
+            data, whole = self.run(sql, output_format)
+            progress.__dict__.update(whole.__dict__)
+            yield data
+            return
+        try:
+            for block in stream:
+                progress.add(block)
+                yield block.bytes()
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            raise ClickHouseError.from_engine(error) from error
+        finally:
+            stream.close()
+
+    def insert(self, head: str | bytes, input_format: str) -> RowSink:
+        """Open an INSERT (without FORMAT and data) for rows that come in chunks.
+
+        Raises:
+            ClickHouseError: The engine refused the statement.
+        """
+        try:
+            return RowSink(self._raw.send_insert(head, input_format))
+        except Exception as error:
+            raise ClickHouseError.from_engine(error) from error
+
+    def apply(self, settings: Mapping[str, str], database: str = "") -> None:
+        """Set the current database and settings (``param_*`` among them) of this connection."""
+        if database:
+            self.run(f"USE {quote_name(database)}")
+        if settings:
+            self.run("SET " + ", ".join(f"{name} = {quote(v)}" for name, v in settings.items()))
+
+    @contextmanager
+    def scoped(self, settings: Mapping[str, str], database: str = "") -> Iterator[None]:
+        """Apply settings and database for one query, then put back what was there before."""
+        names = ", ".join(quote(name) for name in settings) or "''"
+        before = self._rows(
+            "SELECT name, if(changed, value, NULL) FROM system.settings"
+            f" WHERE name IN ({names}) FORMAT JSONCompactEachRow"
+        )
+        old_database = self._rows("SELECT currentDatabase() FORMAT JSONCompactEachRow")[0][0]
+        try:
+            self.apply(settings, database)
+            yield
+        finally:
+            if database:
+                self.run(f"USE {quote_name(old_database)}")
+            values = ((name, "DEFAULT" if old is None else quote(old)) for name, old in before)
+            if before:
+                self.run("SET " + ", ".join(f"{name} = {value}" for name, value in values))
+
+    def _rows(self, sql: str) -> list[list[Any]]:
+        return [json.loads(line) for line in self.run(sql)[0].splitlines()]
+
+    def count_statements(self, sql: str | bytes) -> int:
+        """Count the statements of a text; 0 when it does not parse."""
+        return int(self._classify(sql)["statement_count"])
+
+    def is_read_only(self, sql: str | bytes) -> bool:
+        """Tell whether a text only reads."""
+        return bool(self._classify(sql)["query_class"].value == 0)
+
+    def _classify(self, sql: str | bytes) -> dict[str, Any]:
+        result: dict[str, Any] = self._raw._conn.classify_query(sql)
+        return result
+
+    def close(self) -> None:
+        """End the connection; a query that still streams is cancelled."""
+        self._raw.close()
+
+
+def _connect(target: str) -> Connection:
+    return Connection(chdb.connect(target))  # type: ignore[no-untyped-call]
+
+
+class Engine:
+    """The engine on one data directory.
+
+    Args:
+        path: The data directory; it must exist and belong to this process alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        config = path / "engine.xml"
+        config.write_text(_CONFIG, encoding="utf-8")
+        # The engine lives as long as one connection is open, and only the first one names a config.
+        self._root = _connect(f"{path}?config-file={config}")
+        self._lock = threading.Lock()
+        self.version = self._text("SELECT version()")
+        self.timezone = self._text("SELECT timezone()")
+        self.display_name = self._text("SELECT hostName()")
+        self._formats = self._read_formats()
+
+    def _text(self, sql: str) -> str:
+        return self._root.run(sql)[0].decode().strip()
+
+    def _read_formats(self) -> dict[str, tuple[str, str]]:
+        rows = self._text("SELECT name, content_type FROM system.formats").split("\n")
+        pairs = [row.partition("\t") for row in rows]
+        return {name.lower(): (name, content_type) for name, _, content_type in pairs}
+
+    def has_format(self, name: str) -> bool:
+        """Tell whether there is a format of this name."""
+        return name.lower() in self._formats
+
+    def format(self, name: str) -> tuple[str, str]:
+        """Look up a format without regard to case.
+
+        Returns:
+            Its proper name and its content type.
+
+        Raises:
+            ClickHouseError: There is no such format (code 73).
+        """
+        found = self._formats.get(name.lower())
+        if found is None:
+            raise ClickHouseError.of(UNKNOWN_FORMAT, f"Unknown format {name}")
+        return found
+
+    def connect(self) -> Connection:
+        """Open a connection; it has the defaults of the engine until it is told otherwise."""
+        with self._lock:
+            return _connect(str(self._path))
+
+    def kill_queries(self) -> None:
+        """End every query that runs now; their callers get an error (code 394)."""
+        connection = self.connect()
+        try:
+            connection.run("KILL QUERY WHERE query_id != queryID() ASYNC")
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Shut the engine down; all other connections must be closed."""
+        self._root.close()

@@ -1,0 +1,81 @@
+"""ClickHouse's errors: code, name, text, and the HTTP status a server answers with."""
+
+from __future__ import annotations
+
+import re
+
+UNKNOWN_FORMAT = (73, "UNKNOWN_FORMAT")
+NOT_IMPLEMENTED = (48, "NOT_IMPLEMENTED")
+BAD_ARGUMENTS = (36, "BAD_ARGUMENTS")
+SYNTAX_ERROR = (62, "SYNTAX_ERROR")
+UNKNOWN_COMPRESSION_METHOD = (89, "UNKNOWN_COMPRESSION_METHOD")
+CANNOT_DECOMPRESS = (271, "CANNOT_DECOMPRESS")
+READONLY = (164, "READONLY")
+REQUIRED_PASSWORD = (194, "REQUIRED_PASSWORD")
+AUTHENTICATION_FAILED = (516, "AUTHENTICATION_FAILED")
+SESSION_NOT_FOUND = (372, "SESSION_NOT_FOUND")
+SESSION_IS_LOCKED = (373, "SESSION_IS_LOCKED")
+INVALID_SESSION_TIMEOUT = (374, "INVALID_SESSION_TIMEOUT")
+INTO_OUTFILE_NOT_ALLOWED = (358, "INTO_OUTFILE_NOT_ALLOWED")
+UNKNOWN_EXCEPTION = (1002, "UNKNOWN_EXCEPTION")
+
+# The table of src/Server/HTTP/exceptionCodeToHTTPStatus.cpp; every other code is 500.
+_CODES_BY_STATUS = {
+    # the query is wrong: BAD_ARGUMENTS, CANNOT_PARSE_*, SYNTAX_ERROR, TYPE_MISMATCH and their kin
+    400: (
+        *(6, 8, 15, 25, 26, 27, 36, 37, 38, 41, 44, 53, 62, 72, 117, 123, 167, 168, 223, 321, 376),
+        *(427, 441, 675, 676),
+    ),
+    401: (194,),
+    403: (192, 193, 497, 512, 516),
+    # the query names what is not there: UNKNOWN_*
+    404: (46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 152, 336, 511),
+    408: (159,),
+    411: (381,),
+    413: (229,),
+    415: (779,),
+    501: (48,),
+    503: (76, 209, 439),
+}
+_STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() for code in codes}
+
+_ENGINE_TEXT = re.compile(r"Code: (\d+)\. (DB::[\w:]*Exception: .*)", re.DOTALL)
+_VERSION_NOTE = re.compile(r" \(version [\d.]+\)")
+
+
+class ClickHouseError(Exception):
+    """An error as a ClickHouse server reports it.
+
+    Args:
+        code: ClickHouse's number of the error, sent as ``X-ClickHouse-Exception-Code``.
+        text: The message without the leading ``Code: N.``, with the error's name at its end.
+    """
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"Code: {code}. {text}")
+        self.code = code
+        self.text = text
+
+    @classmethod
+    def of(cls, error: tuple[int, str], message: str) -> ClickHouseError:
+        """Build an error that this adapter raises itself, in the engine's wording."""
+        code, name = error
+        return cls(code, f"DB::Exception: {message} ({name})")
+
+    @classmethod
+    def from_engine(cls, error: BaseException) -> ClickHouseError:
+        """Read code and text out of an exception raised by chDB."""
+        raw = str(error)
+        match = _ENGINE_TEXT.search(raw)
+        if match is None:
+            return cls.of(UNKNOWN_EXCEPTION, raw)
+        return cls(int(match[1]), _VERSION_NOTE.sub("", match[2]).strip())
+
+    @property
+    def status(self) -> int:
+        """The HTTP status ClickHouse answers this error with."""
+        return _STATUS_BY_CODE.get(self.code, 500)
+
+    def body(self, version: str) -> str:
+        """The text of the response, ending in the version like a server's."""
+        return f"Code: {self.code}. {self.text} (version {version})\n"

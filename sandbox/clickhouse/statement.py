@@ -1,0 +1,197 @@
+"""Finds out what a query text is: its kind, its FORMAT clause, and where INSERT data begins.
+
+The HTTP interface puts SQL and data into one stream of bytes. Only as much SQL is read here as is
+needed to tell them apart; everything else is left to the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+_TOKEN = re.compile(
+    rb"""
+      (?P<space>\s+|--[^\n]*|\#[ !][^\n]*|/\*.*?\*/)
+    | (?P<string>'(?:[^'\\]|\\.)*')
+    | (?P<quoted>`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")
+    | (?P<heredoc>\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    | (?P<word>[A-Za-z_]\w*)
+    | (?P<number>\d[\w.]*)
+    | (?P<open>[(\[{])
+    | (?P<close>[)\]}])
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_STATEFUL = {b"SET", b"USE"}
+_OBJECTS = (b"TABLE", b"VIEW")
+_FILE_CLAUSES = {(b"INTO", b"OUTFILE"), (b"FROM", b"INFILE")}
+
+
+@dataclass(frozen=True)
+class Token:
+    """One word or sign of the query, with its place and its depth in brackets."""
+
+    kind: str
+    text: bytes
+    start: int
+    end: int
+    depth: int
+
+    @property
+    def upper(self) -> bytes:
+        """The text in upper case when it is a bare word, else nothing."""
+        return self.text.upper() if self.kind == "word" else b""
+
+
+@dataclass(frozen=True)
+class InsertData:
+    """An INSERT whose rows follow the query text.
+
+    Attributes:
+        head: The statement up to, and without, FORMAT or VALUES.
+        format: The input format of the rows.
+        offset: Where the rows begin in the bytes that were looked at.
+        input_call: Place of the ``input(`` table function (start of the word, end of the
+            bracket) when the rows pass through a SELECT, else None.
+    """
+
+    head: bytes
+    format: str
+    offset: int
+    input_call: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the beginning of a request's bytes turned out to be."""
+
+    keyword: str
+    format: str | None = None
+    insert: InsertData | None = None
+    is_stateful: bool = False
+    uses_file: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no statement at all, only white space and comments."""
+        return not self.keyword
+
+
+def tokens(text: bytes) -> Iterator[Token]:
+    """Yield the tokens of a query, comments and white space left out."""
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or "other"
+        if match["heredoc"] is not None:
+            kind = "heredoc"
+        if kind == "space":
+            continue
+        if kind == "close":
+            depth = max(0, depth - 1)
+        yield Token(kind, match[0], match.start(), match.end(), depth)
+        if kind == "open":
+            depth += 1
+
+
+def parse(text: bytes, complete: bool) -> Statement | None:
+    """Classify the beginning of a request's bytes.
+
+    Args:
+        text: The bytes seen so far: SQL, perhaps followed by data.
+        complete: Whether no more bytes will come.
+
+    Returns:
+        The statement, or None when more bytes are needed to tell.
+    """
+    keyword = _first_word(text)
+    if keyword == b"INSERT":
+        insert = _find_insert_data(text, complete)
+        if insert is not None:
+            return Statement("INSERT", insert=insert)
+    if not complete:
+        return None
+    return _whole(text, keyword)
+
+
+def _first_word(text: bytes) -> bytes:
+    """The word that says what a statement does; brackets before it do not count."""
+    first = next((token for token in tokens(text) if token.kind != "open"), None)
+    if first is None:
+        return b""
+    return first.upper or first.text
+
+
+def _whole(text: bytes, keyword: bytes) -> Statement:
+    """Classify a query that carries no data."""
+    head = [token.upper for token, _ in zip(tokens(text), range(5), strict=False)]
+    is_temporary = any(
+        first == b"TEMPORARY" and second in _OBJECTS for first, second in pairwise(head)
+    )
+    lower = text.lower()
+    has_clause = any(word in lower for word in (b"format", b"outfile", b"infile"))
+    output_format, uses_file = _clauses(text) if has_clause else (None, False)
+    return Statement(
+        keyword.decode(errors="replace"),
+        format=output_format,
+        is_stateful=keyword in _STATEFUL or is_temporary,
+        uses_file=uses_file,
+    )
+
+
+def _clauses(text: bytes) -> tuple[str | None, bool]:
+    """Find ``FORMAT name``, and ``INTO OUTFILE`` or ``FROM INFILE``, outside of brackets."""
+    output_format = None
+    uses_file = False
+    previous = b""
+    for token in tokens(text):
+        word = token.upper if token.depth == 0 else b""
+        if previous == b"FORMAT" and word:
+            output_format = token.text.decode()
+        uses_file = uses_file or (previous, word) in _FILE_CLAUSES
+        previous = word
+    return output_format, uses_file
+
+
+def _find_insert_data(text: bytes, complete: bool) -> InsertData | None:
+    """Find the rows of an INSERT, or None when it has none or they are not in sight yet."""
+    input_call: tuple[int, int] | None = None
+    previous: Token | None = None
+    is_select = False
+    name_seen = False
+    for token in tokens(text):
+        word = token.upper
+        if previous is not None and previous.upper == b"INPUT" and token.text == b"(":
+            input_call = (previous.start, token.end)
+        if token.depth == 0 and name_seen:
+            if word in (b"SELECT", b"WITH"):
+                is_select = True
+            elif word == b"INFILE" and previous is not None and previous.upper == b"FROM":
+                return None
+            elif word == b"VALUES" and not is_select:
+                return InsertData(text[: token.start], "Values", token.end)
+        if previous is not None and previous.upper == b"FORMAT" and previous.depth == 0:
+            is_cut_off = token.end == len(text) and not complete
+            if token.kind == "word" and name_seen and not is_cut_off:
+                if is_select and input_call is None:
+                    return None
+                offset = _skip_to_rows(text, token.end, complete)
+                if offset is None:
+                    return None
+                return InsertData(text[: previous.start], token.text.decode(), offset, input_call)
+        if previous is not None and token.kind in ("word", "quoted"):
+            # INSERT INTO [TABLE] [FUNCTION] name: the first word that is none of these
+            name_seen = name_seen or word not in (b"INTO", b"TABLE", b"FUNCTION")
+        previous = token
+    return None
+
+
+def _skip_to_rows(text: bytes, offset: int, complete: bool) -> int | None:
+    """Step over blanks and at most one line break, which separate FORMAT from the rows."""
+    while offset < len(text) and text[offset : offset + 1] in (b" ", b"\t", b"\f", b"\r"):
+        offset += 1
+    if offset == len(text):
+        return offset if complete else None
+    return offset + 1 if text[offset : offset + 1] == b"\n" else offset

@@ -1,0 +1,409 @@
+"""The embedded ClickHouse over plain HTTP, as curl and a driver's transport use it."""
+
+import gzip
+import itertools
+import json
+import threading
+import uuid
+import zlib
+from collections.abc import Iterator
+
+import httpx
+import lz4.frame
+import pytest
+import zstandard
+
+from tests.processes import sandbox_server
+
+NEVER_ENDING = "SELECT throwIf(number = 2000000) FROM numbers(3000000)"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with sandbox_server("sandbox.clickhouse", tmp_path_factory.mktemp("clickhouse")) as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def http(server: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server, timeout=30, trust_env=False) as client:
+        yield client
+
+
+def run(http: httpx.Client, sql: str, **params: str) -> str:
+    answer = http.post("/", content=sql, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+@pytest.fixture
+def table(http: httpx.Client) -> str:
+    """A table (a Int64, s String) of the test's own."""
+    name = f"t_{uuid.uuid4().hex[:8]}"
+    run(http, f"CREATE TABLE {name} (a Int64, s String) ENGINE = MergeTree ORDER BY a")
+    return name
+
+
+def summary(answer: httpx.Response) -> dict[str, int]:
+    return {k: int(v) for k, v in json.loads(answer.headers["X-ClickHouse-Summary"]).items()}
+
+
+def test_health(http):
+    assert http.get("/ping").text == "Ok.\n"
+    assert http.head("/ping").status_code == 200
+    assert http.get("/").text == "Ok.\n"
+    assert http.get("/nothing-here").status_code == 404
+
+
+def test_query_in_url_body_or_both(http):
+    assert http.get("/", params={"query": "SELECT 1"}).text == "1\n"
+    assert http.post("/", content="SELECT 1").text == "1\n"
+    assert run(http, "FROM numbers(3)", query="SELECT sum(number)") == "3\n"
+    form = {"query": (None, "SELECT {n:Int8} + 1"), "param_n": (None, "41")}
+    assert http.post("/", files=form).text == "42\n"
+
+
+def test_insert_query_in_url_and_rows_in_body(http, table):
+    answer = http.post(
+        "/", params={"query": f"INSERT INTO {table} FORMAT CSV"}, content=b"1,a\n2,b"
+    )
+    assert answer.status_code == 200
+    assert summary(answer)["written_rows"] == 2
+    run(http, f"INSERT INTO {table} (s, a) VALUES ('c', 3), (concat('d', 'e'), 4);")
+    run(http, '{"a": 5}\n{"a": 6, "s": "f"}', query=f"INSERT INTO {table} FORMAT JSONEachRow")
+    assert run(http, f"SELECT a, s FROM {table} ORDER BY a FORMAT CSV") == (
+        '1,"a"\n2,"b"\n3,"c"\n4,"de"\n5,""\n6,"f"\n'
+    )
+
+
+def test_insert_split_at_every_byte_of_its_head(http, table):
+    body = f"INSERT INTO {table} SETTINGS async_insert = 0 FORMAT CSV\n7,x\n".encode()
+    for cut in range(1, len(body), 3):
+        answer = http.post("/", content=iter([body[:cut], body[cut:]]))
+        assert answer.status_code == 200, (cut, answer.text)
+    sent = len(range(1, len(body), 3))
+    assert run(http, f"SELECT count(), sum(a), any(s) FROM {table}") == f"{sent}\t{7 * sent}\tx\n"
+
+
+def test_insert_through_input(http, table):
+    sql = f"INSERT INTO {table} SELECT n * 2, s FROM input('n Int64, s String') FORMAT CSV"
+    answer = http.post("/", params={"query": sql}, content=b"21,x\n")
+    assert summary(answer)["written_rows"] == 1
+    assert run(http, f"SELECT * FROM {table}") == "42\tx\n"
+
+
+def test_insert_of_no_rows(http, table):
+    answer = http.post("/", params={"query": f"INSERT INTO {table} FORMAT CSV"})
+    assert answer.status_code == 200
+    assert summary(answer)["written_rows"] == 0
+
+
+def test_insert_with_a_bad_row_names_the_row(http, table):
+    answer = http.post("/", content=f"INSERT INTO {table} FORMAT CSV\n1,a\nx,b\n")
+    assert answer.status_code == 400
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "27"
+    assert "at row 2" in answer.text
+    assert run(http, f"SELECT count() FROM {table}") == "0\n"
+
+
+COMPRESS = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "lz4": lz4.frame.compress,
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_compressed_request(http, table, encoding, chunked):
+    rows = "".join(f"{n},row {n}\n" for n in range(30_000))
+    body = COMPRESS[encoding](f"INSERT INTO {table} FORMAT CSV\n{rows}".encode())
+    parts = (body[at : at + 4096] for at in range(0, len(body), 4096))
+    answer = http.post(
+        "/", content=parts if chunked else body, headers={"Content-Encoding": encoding}
+    )
+    assert answer.status_code == 200, answer.text
+    assert summary(answer)["written_rows"] == 30_000
+    assert run(http, f"SELECT count(), sum(a) FROM {table}") == "30000\t449985000\n"
+
+
+DECOMPRESS = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    "lz4": lz4.frame.decompress,
+    "zstd": lambda body: zstandard.ZstdDecompressor().decompressobj().decompress(body),
+}
+
+
+@pytest.mark.parametrize("encoding", DECOMPRESS)
+@pytest.mark.parametrize("rows", [1_000, 300_000])
+def test_compressed_response(http, encoding, rows):
+    sql = f"SELECT number FROM numbers({rows})"
+    headers = {"Accept-Encoding": encoding}
+    with http.stream("POST", "/", content=sql, headers=headers) as answer:
+        body = b"".join(answer.iter_raw())
+    assert answer.headers["Content-Encoding"] == encoding
+    assert DECOMPRESS[encoding](body).split() == [b"%d" % n for n in range(rows)]
+
+
+def test_compression_can_be_turned_off(http):
+    answer = http.post(
+        "/", params={"enable_http_compression": "0"}, content="SELECT * FROM numbers(1000)"
+    )
+    assert "Content-Encoding" not in answer.headers
+
+
+def test_a_body_that_is_not_what_its_encoding_says(http):
+    answer = http.post("/", content=b"SELECT 1", headers={"Content-Encoding": "gzip"})
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "271"
+
+
+def test_settings_hold_for_one_request(http):
+    show = "SELECT getSetting('max_threads'), getSetting('max_block_size')"
+    default = run(http, show)
+    assert run(http, show, max_threads="7", max_block_size="99") == "7\t99\n"
+    assert run(http, show) == default
+
+
+def test_a_server_has_no_implicit_select(http):
+    assert http.post("/", content="1 + 1").status_code == 400
+
+
+def test_parameters_are_typed_and_escaped(http):
+    sql = "SELECT {s:String}, {n:Nullable(Int8)}, {a:Array(String)}, {t:Identifier} FROM numbers(1)"
+    params = {
+        "param_s": r"it's \\ a\ttab",
+        "param_n": r"\N",
+        "param_a": "['x','y']",
+        "param_t": "number",
+    }
+    expected = ["it's \\ a\ttab", None, ["x", "y"], 0]
+    assert json.loads(run(http, sql + " FORMAT JSONCompactEachRow", **params)) == expected
+
+
+def test_parameters_of_parallel_requests_do_not_mix(http):
+    wrong: list[str] = []
+
+    def ask(number: int) -> None:
+        for turn in range(40):
+            value = f"{number}-{turn}"
+            got = run(http, "SELECT {v:String}, {w:String}", param_v=value, param_w=value)
+            if got != f"{value}\t{value}\n":
+                wrong.append(got)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_database(http):
+    run(http, "CREATE DATABASE IF NOT EXISTS other")
+    ask = "SELECT currentDatabase()"
+    assert run(http, ask, database="other") == "other\n"
+    answer = http.post("/", content=ask, headers={"X-ClickHouse-Database": "other"})
+    assert answer.text == "other\n"
+    assert run(http, ask) == "default\n"
+    assert run(http, "SELECT engine FROM system.databases WHERE name = 'other'") == "Atomic\n"
+
+
+def test_output_format(http):
+    assert run(http, "SELECT 1 AS a", default_format="CSVWithNames") == '"a"\n1\n'
+    answer = http.post("/", content="SELECT 1", headers={"X-ClickHouse-Format": "JSONCompact"})
+    assert answer.json()["data"] == [[1]]
+    answer = http.post("/", content="SELECT 1 FORMAT jsoneachrow", params={"default_format": "CSV"})
+    assert answer.headers["X-ClickHouse-Format"] == "JSONEachRow"
+    assert answer.headers["Content-Type"] == "application/x-ndjson; charset=UTF-8"
+
+
+def test_response_headers(http, table):
+    run(http, f"INSERT INTO {table} VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    answer = http.post("/", params={"query_id": "my-id"}, content=f"SELECT * FROM {table} LIMIT 2")
+    assert answer.headers["X-ClickHouse-Query-Id"] == "my-id"
+    assert answer.headers["X-ClickHouse-Format"] == "TabSeparated"
+    assert answer.headers["X-ClickHouse-Timezone"] == "UTC"
+    assert answer.headers["X-ClickHouse-Server-Display-Name"]
+    assert summary(answer)["read_rows"] == 3
+    assert summary(answer)["result_rows"] == 2
+    insert = http.post("/", content=f"INSERT INTO {table} SELECT number, '' FROM numbers(500)")
+    assert summary(insert)["written_rows"] == 500
+
+
+@pytest.mark.parametrize(
+    ("sql", "code", "name", "status"),
+    [
+        ("SELEC 1", 62, "SYNTAX_ERROR", 400),
+        ("", 62, "SYNTAX_ERROR", 400),
+        ("SELECT 1; SELECT 2", 62, "SYNTAX_ERROR", 400),
+        ("SELECT * FROM nowhere", 60, "UNKNOWN_TABLE", 404),
+        ("INSERT INTO nowhere FORMAT CSV\n1", 60, "UNKNOWN_TABLE", 404),
+        ("SELECT nothing", 47, "UNKNOWN_IDENTIFIER", 404),
+        ("SELECT * FROM no_db.t", 81, "UNKNOWN_DATABASE", 404),
+        ("SELECT toInt8('x')", 6, "CANNOT_PARSE_TEXT", 400),
+        ("SELECT 1 FORMAT JSON SETTINGS no_such = 1", 115, "UNKNOWN_SETTING", 404),
+        ("CREATE USER ann", 497, "ACCESS_DENIED", 403),
+        ("SELECT throwIf(1)", 395, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO", 500),
+        ("SELECT 1 INTO OUTFILE '/tmp/never'", 358, "INTO_OUTFILE_NOT_ALLOWED", 500),
+    ],
+)
+def test_errors(http, sql, code, name, status):
+    answer = http.post("/", content=sql)
+    assert answer.status_code == status
+    assert answer.headers["X-ClickHouse-Exception-Code"] == str(code)
+    assert answer.text.startswith(f"Code: {code}. DB::Exception: ")
+    assert f"({name}) (version " in answer.text
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "status"),
+    [
+        ({"no_such_setting": "1"}, 115, 404),
+        ({"database": "nowhere"}, 81, 404),
+        ({"default_format": "Nope"}, 73, 404),
+        ({"role": "nobody"}, 511, 404),
+        (
+            {"max_execution_time": "0.1", "query": "SELECT sum(sleepEachRow(1)) FROM numbers(3)"},
+            159,
+            408,
+        ),
+        ({"compress": "1"}, 48, 501),
+        ({"session_id": "s", "session_timeout": "99999"}, 374, 500),
+        ({"session_id": "never-seen", "session_check": "1"}, 372, 500),
+    ],
+)
+def test_errors_of_parameters(http, params, code, status):
+    answer = http.post("/", params={"query": "SELECT 1", **params})
+    assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (
+        status,
+        str(code),
+    )
+
+
+def test_a_connection_is_good_after_an_error_in_a_large_insert(http):
+    rows = (b"1,a\n" * 10_000 for _ in range(50))
+    answer = http.post("/", params={"query": "INSERT INTO nowhere FORMAT CSV"}, content=rows)
+    assert answer.status_code == 404
+    assert run(http, "SELECT 1") == "1\n"
+
+
+def test_get_is_read_only(http, table):
+    for sql in (f"INSERT INTO {table} VALUES (1, 'a')", f"DROP TABLE {table}"):
+        answer = http.get("/", params={"query": sql})
+        assert answer.headers["X-ClickHouse-Exception-Code"] == "164"
+    assert http.get("/", params={"query": f"SELECT count() FROM {table}"}).text == "0\n"
+
+
+def test_session_keeps_temporary_tables_and_settings(http):
+    session = {"session_id": uuid.uuid4().hex}
+    run(http, "CREATE TEMPORARY TABLE scratch (a Int8)", **session)
+    run(http, "INSERT INTO scratch VALUES (1), (2)", **session)
+    run(http, "SET max_block_size = 77", **session)
+    show = "SELECT sum(a), getSetting('max_block_size') FROM scratch"
+    assert run(http, show, **session) == "3\t77\n"
+    assert run(http, show, max_block_size="88", **session) == "3\t88\n"
+    assert run(http, show, session_check="1", **session) == "3\t77\n"
+    assert http.post("/", content=show).status_code == 404
+    run(http, "SELECT 1", close_session="1", **session)
+    answer = http.post("/", params={"session_check": "1", **session}, content="SELECT 1")
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "372"
+
+
+def test_a_session_serves_one_request_at_a_time(http, server):
+    params = {"session_id": uuid.uuid4().hex}
+    slow = threading.Thread(target=run, args=(http, "SELECT sleep(1)"), kwargs=params)
+    slow.start()
+    codes = []
+    while slow.is_alive() and "373" not in codes:
+        answer = httpx.post(server, params=params, content="SELECT 1", trust_env=False)
+        codes.append(answer.headers.get("X-ClickHouse-Exception-Code"))
+    slow.join()
+    assert "373" in codes
+    assert run(http, "SELECT 1", **params) == "1\n"
+
+
+def test_external_table(http):
+    params = {"query": "SELECT sum(a) FROM sent", "sent_structure": "a Int32", "sent_format": "CSV"}
+    answer = http.post("/", params=params, files={"sent": ("sent.csv", b"1\n2\n3\n")})
+    assert answer.text == "6\n"
+
+
+@pytest.mark.parametrize("tail", ["WITH TOTALS ORDER BY k", "ORDER BY k SETTINGS extremes = 1"])
+def test_totals_and_extremes_are_not_lost(http, tail):
+    sql = f"SELECT number % 2 AS k, count() FROM numbers(10) GROUP BY k {tail}"
+    assert run(http, sql).startswith("0\t5\n1\t5\n\n0\t")
+
+
+def test_a_streamed_result_is_what_the_engine_gives_as_a_whole(http):
+    sql = "SELECT number, toString(number) FROM numbers(200000) ORDER BY number"
+    streamed = http.post("/", content=sql)
+    whole = http.post("/", content=sql, params={"wait_end_of_query": "1"})
+    assert streamed.headers["Transfer-Encoding"] == "chunked"
+    assert whole.headers["Content-Length"]
+    assert streamed.content == whole.content
+    assert summary(whole)["result_rows"] == 200_000
+
+
+def test_an_error_in_the_middle_of_a_result_breaks_the_response(http):
+    with http.stream("POST", "/", content=NEVER_ENDING) as answer:
+        assert answer.status_code == 200
+        tag = answer.headers["X-ClickHouse-Exception-Tag"]
+        parts: list[bytes] = []
+        with pytest.raises(httpx.RemoteProtocolError):
+            parts.extend(answer.iter_bytes())
+    body = b"".join(parts)
+    text = body.split(b"\r\n__exception__\r\n")[1].decode()
+    assert text.startswith(f"{tag}\r\nCode: 395. ")
+    message, size = text.removeprefix(f"{tag}\r\n").removesuffix(f" {tag}").rsplit("\n", 1)
+    assert int(size) == len(message) + 1
+
+
+def test_an_error_in_the_middle_has_its_status_when_the_client_waits_for_the_end(http):
+    answer = http.post("/", content=NEVER_ENDING, params={"wait_end_of_query": "1"})
+    assert answer.status_code == 500
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "395"
+
+
+def test_a_reader_that_leaves_ends_its_query(http):
+    marker = f"left_{uuid.uuid4().hex}"
+    sql = f"SELECT number AS {marker} FROM numbers(100000000000)"
+    with http.stream("POST", "/", content=sql) as answer:
+        next(answer.iter_bytes())
+    running = (
+        "SELECT count() FROM system.processes"
+        f" WHERE query LIKE '%{marker}%' AND query NOT LIKE '%system.processes%'"
+    )
+    for _ in itertools.repeat(None, 100):
+        if run(http, running) == "0\n":
+            return
+    pytest.fail("the query still runs")
+
+
+def test_kill_query(http):
+    failed: list[httpx.Response] = []
+    sql = "SELECT sum(sleepEachRow(0.01)) AS to_be_killed FROM numbers(3000)"
+    params = {
+        "max_block_size": "10",
+        "function_sleep_max_microseconds_per_block": "100000000",
+    }
+    slow = threading.Thread(
+        target=lambda: failed.append(http.post("/", content=sql, params=params))
+    )
+    slow.start()
+    kill = "KILL QUERY WHERE query LIKE 'SELECT sum(sleep%to_be_killed%' SYNC"
+    while slow.is_alive() and not run(http, kill):
+        pass
+    slow.join()
+    assert failed[0].headers["X-ClickHouse-Exception-Code"] == "394"
+
+
+def test_query_log_knows_the_clients_query_id(http, table):
+    run(http, f"INSERT INTO {table} SELECT number, '' FROM numbers(11)", query_id="logged-1")
+    run(http, "SYSTEM FLUSH LOGS")
+    sql = (
+        "SELECT query_kind, written_rows FROM system.query_log"
+        " WHERE log_comment = 'logged-1' AND type = 'QueryFinish'"
+    )
+    assert run(http, sql) == "Insert\t11\n"
