@@ -86,6 +86,10 @@ def _command(settings: config.dbt) -> list[str]:
     return [
         _executable(),
         "build",
+        # They test the code, not the data, and belong to development: `dbt build` by hand and
+        # `make test` run them.
+        "--exclude-resource-type",
+        "unit_test",
         "--target-path",
         settings.target_path,
         "--log-path",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import logging
 import re
 from collections import deque
@@ -232,10 +233,6 @@ class _Line(NamedTuple):
     start: int
     raw: bytes
 
-    @property
-    def text(self) -> str:
-        return self.raw.decode()
-
 
 class _Check:
     """One pass over one file."""
@@ -290,11 +287,7 @@ class _Check:
 
     def _read_records(self, source: Iterator[_Line]) -> None:
         """Read records up to the end of the file, or up to one that is broken."""
-        # NUL is no structure, but csv refuses it before Python 3.11.
-        texts = (
-            line.text.replace("\0", "\N{REPLACEMENT CHARACTER}") for line in self._feed(source)
-        )
-        reader = csv.reader(texts, strict=True)
+        reader = csv.reader((_readable(line.raw) for line in self._feed(source)), strict=True)
         while True:
             self._record.clear()
             try:
@@ -328,24 +321,46 @@ class _Check:
         The lines after such a line follow for as long as its record goes on.
         """
         for start, chunk in self._chunks():
-            number, at = self._lines, 0
-            if not self._record and self._header is not None:
-                self._places.append(Place(start, number + 1))
+            number = self._lines
             self._lines += chunk.count(b"\n") + (not chunk.endswith(b"\n"))
             self._ends_with_newline = chunk.endswith(b"\n")
-            suspicious = _suspicious(chunk)
-            while at < len(chunk):
-                if not self._record and self._header is not None:
-                    found = suspicious.search(chunk, at)
-                    if found is None:
-                        break
-                    line_start = max(at, chunk.rfind(b"\n", at, found.start()) + 1)
-                    number += chunk.count(b"\n", at, line_start)
-                    at = line_start
-                end = chunk.find(b"\n", at) + 1 or len(chunk)
-                number += 1
-                yield _Line(number, start + at, chunk[at:end])
-                at = end
+            if not self._record and self._header is not None:
+                self._places.append(Place(start, number + 1))
+                if self._reads_well(chunk):
+                    continue
+            yield from self._suspicious_lines_of(start, chunk, number)
+
+    def _suspicious_lines_of(self, start: int, chunk: bytes, number: int) -> Iterator[_Line]:
+        """Give the lines of a chunk that starts at the byte `start`, after the line `number`."""
+        suspicious = _suspicious(chunk)
+        at = 0
+        while at < len(chunk):
+            if not self._record and self._header is not None:
+                found = suspicious.search(chunk, at)
+                if found is None:
+                    return
+                line_start = max(at, chunk.rfind(b"\n", at, found.start()) + 1)
+                number += chunk.count(b"\n", at, line_start)
+                at = line_start
+            end = chunk.find(b"\n", at) + 1 or len(chunk)
+            number += 1
+            yield _Line(number, start + at, chunk[at:end])
+            at = end
+
+    def _reads_well(self, chunk: bytes) -> bool:
+        """Tell whether the strict reader takes a chunk as a whole.
+
+        Where most lines have a quotation mark, this is twice as fast as looking at each.
+        """
+        if chunk.count(b'"') < chunk.count(b"\n") or _suspicious(chunk) is not QUOTE:
+            return False
+        reader = csv.reader(io.StringIO(_readable(chunk), newline="\n"), strict=True)
+        try:
+            rows = sum(1 for _ in reader)
+        except csv.Error:  # or a row that goes on in the next chunk: line by line, then
+            return False
+        self._is_multiline |= rows < reader.line_num
+        return True
 
     def _chunks(self) -> Iterator[tuple[int, bytes]]:
         """Give the file in pieces of whole lines, each with its offset, without a byte order mark.
@@ -483,6 +498,11 @@ def cut_end_error(path: Path, row: RejectedRow) -> ExportRefusedError:
         f"it): {_shortened(row.text)!r}. Nothing was loaded. The export was not finished, or is "
         "still being written: export the file again."
     )
+
+
+def _readable(data: bytes) -> str:
+    """Return the text without NUL, which is no structure, but which csv refuses in Python 3.10."""
+    return data.decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _suspicious(data: bytes) -> re.Pattern[bytes]:

@@ -1,0 +1,315 @@
+"""LoadExport against a real ClickHouse: all of a file or nothing, once, exactly as exported."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from luigi_tasks import dictionary, export_file
+from luigi_tasks.export_file import CheckedFile, ExportRefusedError
+from luigi_tasks.export_limits import Limits
+from luigi_tasks.landing import Landing, LoadInterruptedError
+from tests.processes import PROJECT, free_port
+
+TABLES = {table.name: table for table in dictionary.load(PROJECT)}
+CUSTOMERS = "SID,FIRST_NAME,EMAIL,UDF1\n1,007,,\n2,1e5,a@b.example,u\n"
+FILES = {
+    "customer.csv": CUSTOMERS,
+    "Document.CSV": "sid,doc_no\r\n10,1\r\n",
+    "DOCUMENT_ITEM.csv": "DOC_SID,SID\n10,100\n10,101\n",
+}
+
+
+@pytest.fixture
+def client(project_env: dict[str, str]) -> Iterator[Client]:
+    with clickhouse_connect.get_client(
+        host=project_env["CLICKHOUSE_HOST"],
+        port=int(project_env["CLICKHOUSE_PORT"]),
+        autogenerate_session_id=False,
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(client: Client) -> Iterator[str]:
+    name = f"landing_{uuid.uuid4().hex[:12]}"
+    yield name
+    client.command(f"drop database if exists {name}")
+
+
+@pytest.fixture
+def landing(client: Client, database: str) -> Landing:
+    opened = Landing(client, database)
+    opened.create(tuple(TABLES.values()))
+    return opened
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    path = tmp_path / "export"
+    path.mkdir()
+    for name, content in FILES.items():
+        (path / name).write_text(content, newline="")
+    return path
+
+
+@pytest.fixture
+def rows(client: Client, database: str) -> Callable[[str], list[Any]]:
+    def query(sql: str) -> list[Any]:
+        return list(client.query(sql.replace("@", f"{database}.")).result_rows)
+
+    return query
+
+
+def command(directory: Path, database: str, *options: str) -> list[str]:
+    luigi = Path(sys.executable).with_name("luigi")
+    return [
+        *(str(luigi), "--module", "luigi_tasks", "LoadExport", "--local-scheduler"),
+        *("--directory", str(directory), "--retail-pro-landing-database", database, *options),
+    ]
+
+
+def run_luigi(
+    directory: Path, database: str, env: dict[str, str], *options: str
+) -> tuple[int, str]:
+    """Return the exit code, and what was printed, without line breaks and repeated blanks."""
+    done = subprocess.run(
+        command(directory, database, *options),
+        cwd=PROJECT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def customer_file(directory: Path, content: str) -> CheckedFile:
+    path = directory / "customer.csv"
+    path.write_text(content, newline="")
+    return export_file.check(path, TABLES["customer"])
+
+
+def test_the_command_loads_an_export_once(
+    directory: Path, database: str, project_env: dict[str, str], rows: Callable[[str], list[Any]]
+) -> None:
+    code, output = run_luigi(directory, database, project_env)
+    assert code == 0, output
+    assert "customer.csv: 2 rows, 0 rejected, loaded" in output
+    assert re.search(r"DOCUMENT_ITEM.csv . 2 . 0 . loaded", output)
+    values = "SID, FIRST_NAME, EMAIL, LAST_NAME, _extra, _line, _file"
+    path = str(directory / "customer.csv")
+    assert rows(f"select {values} from @customer order by SID") == [
+        ("1", "007", "", "", {}, 2, path),
+        ("2", "1e5", "a@b.example", "", {"UDF1": "u"}, 3, path),
+    ]
+    assert rows("select SID, DOC_NO from @document") == [("10", "1")]
+    assert rows("select SID, DOC_SID from @document_item order by SID") == [
+        ("100", "10"),
+        ("101", "10"),
+    ]
+    assert rows("select uniqExact(_loaded_at), uniqExact(_load_id) from @document_item") == [(1, 1)]
+    assert rows("select table_name, rows, columns from @loads order by table_name") == [
+        ("customer", 2, ["SID", "FIRST_NAME", "EMAIL", "UDF1"]),
+        ("document", 1, ["sid", "doc_no"]),
+        ("document_item", 2, ["DOC_SID", "SID"]),
+    ]
+
+    code, output = run_luigi(directory, database, project_env)
+    assert code == 0, output
+    assert "1 complete ones were encountered" in output
+
+    with (directory / "customer.csv").open("a") as file:
+        file.write("3,new,,\n")
+    code, output = run_luigi(directory, database, project_env)
+    assert code == 0, output
+    assert "customer.csv: 3 rows, 0 rejected, loaded" in output
+    assert "Document.CSV: 0 rows, 0 rejected, skipped, was loaded before" in output
+    assert rows("select count() from @loads") == [(4,)]
+    assert rows("select count() from @document") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ("customer.csv", None, "has no file customer.csv. Nothing was loaded"),
+        ("customer.csv", b"", "customer.csv is empty"),
+        ("Document.CSV", b"SID,DOC_NO\r\n", "Document.CSV has a header and no rows"),
+        ("DOCUMENT_ITEM.csv", b"SID,QTY\n1,2\n", "line 1: the header has no column DOC_SID"),
+        ("DOCUMENT_ITEM.csv", b"SID,DOC_SID\n1,\xe9\n", "line 2: the bytes e9 0a at offset 14"),
+        ("DOCUMENT_ITEM.csv", b'SID,DOC_SID\n1,"2\n', "line 2: a quotation mark is opened"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_stops_the_command_before_anything_is_loaded(
+    directory: Path,
+    database: str,
+    project_env: dict[str, str],
+    rows: Callable[[str], list[Any]],
+    bad: tuple[str, bytes | None, str],
+) -> None:
+    name, content, message = bad
+    if content is None:
+        (directory / name).unlink()
+    else:
+        (directory / name).write_bytes(content)
+    code, output = run_luigi(directory, database, project_env)
+    assert code == 30, output  # [retcode] task_failed
+    assert message in output
+    assert str(directory) in output
+    assert rows(f"select count() from system.databases where name = '{database}'") == [(0,)]
+
+
+def test_no_answer_from_clickhouse_is_a_clear_error(
+    directory: Path, database: str, project_env: dict[str, str]
+) -> None:
+    env = project_env | {"CLICKHOUSE_PORT": str(free_port())}
+    code, output = run_luigi(directory, database, env)
+    assert code == 35, output  # [retcode] scheduling_error: it cannot be known what is loaded
+    assert f"ClickHouse does not answer at 127.0.0.1:{env['CLICKHOUSE_PORT']}" in output
+
+
+def test_limits_are_options_of_the_command(
+    directory: Path, database: str, project_env: dict[str, str], rows: Callable[[str], list[Any]]
+) -> None:
+    content = "SID\n" + "".join(f"{number}\n" for number in range(98)) + "5.9E+17\n5.8E+17\n"
+    (directory / "customer.csv").write_text(content)
+    code, output = run_luigi(directory, database, project_env)
+    assert code == 30, output
+    assert "2 of 100 rows have a malformed SID" in output
+    assert "line 100: SID = '5.9E+17'" in output
+    assert rows("select count() from @customer") == [(0,)]
+
+    code, output = run_luigi(directory, database, project_env, "--max-malformed-sid-share", "0.02")
+    assert code == 0, output
+    assert rows("select count() from @customer where SID like '5.%'") == [(2,)]
+
+
+def test_a_killed_load_leaves_nothing_that_counts_and_the_next_one_loads_once(
+    directory: Path, database: str, project_env: dict[str, str], rows: Callable[[str], list[Any]]
+) -> None:
+    number = 400_000
+    with (directory / "DOCUMENT_ITEM.csv").open("w") as file:
+        file.write("SID,DOC_SID,DESCRIPTION1\n")
+        file.writelines(f"{n},{n // 3},{'x' * 60}\n" for n in range(number))
+    process = subprocess.Popen(
+        command(directory, database),
+        cwd=PROJECT,
+        env=project_env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_rows(process, database, rows)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 0 < rows("select count() from @document_item")[0][0] < number
+    assert rows("select count() from @loads where table_name = 'document_item'") == [(0,)]
+
+    code, output = run_luigi(directory, database, project_env)
+    assert code == 0, output
+    assert "of a load that did not finish" in output
+    assert rows("select count(), uniqExact(SID) from @document_item") == [(number, number)]
+    assert rows("select min(_line), max(_line) from @document_item") == [(2, number + 1)]
+
+
+def wait_for_rows(
+    process: subprocess.Popen[bytes], database: str, rows: Callable[[str], list[Any]]
+) -> None:
+    tables = f"select count() from system.tables where database = '{database}'"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        if rows(tables) == [(5,)] and rows("select count() from @document_item") != [(0,)]:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the load did not begin, or ended before it could be killed")
+
+
+def test_rejected_rows_are_kept_with_line_text_and_reason(
+    tmp_path: Path, landing: Landing, rows: Callable[[str], list[Any]]
+) -> None:
+    content = 'SID,EMAIL\n1,a\n2\n3,"b" c\n4,"d\ne"\n5,f,g\n'
+    loaded = landing.load(customer_file(tmp_path, content), Limits())
+    assert (loaded.rows, loaded.rejected, loaded.is_new) == (2, 3, True)
+    assert rows("select line, text, reason from @rejected_rows order by line") == [
+        (3, "2", "1 fields instead of 2"),
+        (4, '3,"b" c', "not CSV: ',' expected after '\"'"),
+        (7, "5,f,g", "3 fields instead of 2"),
+    ]
+    assert rows("select rows, rejected_rows from @loads") == [(2, 3)]
+    assert rows(
+        "select uniqExact(l.load_id) from @loads l join @rejected_rows r using load_id"
+    ) == [(1,)]
+    assert rows("select SID, EMAIL, _line from @customer order by SID") == [
+        ("1", "a", 2),
+        ("4", "d\ne", 5),
+    ]
+
+
+def test_hostile_text_arrives_unchanged(
+    tmp_path: Path, landing: Landing, rows: Callable[[str], list[Any]]
+) -> None:
+    text = "\0\x01\\N\\t' \t\r\n\u2028é世🙂 NULL"
+    content = f'SID,FIRST_NAME,EMAIL,"a ""b"""\n1,"{text}", 007 ,"{text}"\n'
+    landing.load(customer_file(tmp_path, content), Limits())
+    values = rows("select FIRST_NAME, EMAIL, _extra from @customer")
+    assert values == [(text, " 007 ", {'a "b"': text})]
+
+
+def test_a_refused_file_leaves_no_rows(
+    tmp_path: Path, landing: Landing, rows: Callable[[str], list[Any]]
+) -> None:
+    file = customer_file(tmp_path, "SID,EMAIL\n1,a\n2\n3")
+    with pytest.raises(ExportRefusedError, match="the last row is cut off"):
+        landing.load(file, Limits())
+    for table in ("customer", "rejected_rows", "loads"):
+        assert rows(f"select count() from @{table}") == [(0,)]
+
+
+def test_a_second_load_at_the_same_time_loses_no_rows(
+    tmp_path: Path, landing: Landing, rows: Callable[[str], list[Any]]
+) -> None:
+    file = customer_file(tmp_path, CUSTOMERS)
+
+    def disturb(_: int) -> None:
+        landing.remove_unfinished_loads(TABLES["customer"])
+
+    with pytest.raises(LoadInterruptedError, match="2 rows were written to customer, but 0"):
+        landing.load(file, Limits(), disturb)
+    assert rows("select count() from @loads") == [(0,)]
+    assert landing.load(file, Limits()).is_new
+    assert rows("select count() from @customer") == [(2,)]
+
+
+def test_rows_of_another_pipeline_are_left_alone(
+    client: Client,
+    database: str,
+    tmp_path: Path,
+    landing: Landing,
+    rows: Callable[[str], list[Any]],
+) -> None:
+    client.command(f"insert into {database}.customer (SID) values ('9')")
+    landing.load(customer_file(tmp_path, CUSTOMERS), Limits())
+    assert rows("select SID from @customer order by SID") == [("1",), ("2",), ("9",)]
+
+
+def test_columns_that_the_dictionary_gained_are_added(
+    client: Client, database: str, landing: Landing, rows: Callable[[str], list[Any]]
+) -> None:
+    client.command(f"alter table {database}.customer drop column EMAIL, drop column _extra")
+    landing.create(tuple(TABLES.values()))
+    found = rows(
+        "select name, type, default_expression from system.columns "
+        f"where database = '{database}' and table = 'customer' and name in ('EMAIL', '_extra') "
+        "order by name"
+    )
+    assert found == [("EMAIL", "String", "''"), ("_extra", "Map(String, String)", "")]
