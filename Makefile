@@ -33,7 +33,10 @@ setup: $(VENV)/installed ## Make the environment in .venv
 
 sync: up ## Load the sample export, build and send it to the sandbox; again: only what is new
 	@$(SANDBOX_ENV) $(BIN)/luigi --module luigi_tasks SyncToSegment
-	@$(MAKE) --no-print-directory target/docs/catalog.json
+	@$(MAKE) --no-print-directory --silent target/docs/catalog.json
+	@echo "Luigi tasks       http://127.0.0.1:$(LUIGI_PORT)"
+	@echo "Segment debugger  http://127.0.0.1:$(SEGMENT_PORT)"
+	@echo "dbt docs          http://127.0.0.1:$(DOCS_PORT)"
 
 up: $(VENV)/installed ## Start ClickHouse, Segment, luigid and the docs site of the sandbox
 	@$(SANDBOX_ENV) $(BIN)/python -m sandbox up
@@ -43,11 +46,10 @@ down: $(VENV)/installed ## Stop them
 
 status: $(VENV)/installed ## Show which services run and what was delivered
 	@$(SANDBOX_ENV) $(BIN)/python -m sandbox status
-	@$(SANDBOX_ENV) $(BIN)/dbt --quiet show --limit -1 --inline \
-		"select * from {{ ref('segment_delivery_summary') }} order by call, event, status"
+	@$(SANDBOX_ENV) $(BIN)/python -m luigi_tasks.status
 
 docs: up ## Make the dbt docs site and say where it is
-	@$(MAKE) --no-print-directory target/docs/catalog.json
+	@$(MAKE) --no-print-directory --silent target/docs/catalog.json
 	@echo "dbt docs: http://127.0.0.1:$(DOCS_PORT)"
 
 target/docs/catalog.json: $(DBT_FILES) | $(VENV)/installed

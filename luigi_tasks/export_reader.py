@@ -4,8 +4,8 @@ pyarrow counts records, not lines. The line on which a record starts is one more
 breaks before it: one at the end of each record before, plus those inside their values.
 
 The blocks are cut here, between two rows, and not by pyarrow's own streaming: where one of its
-blocks ends inside a quoted text it can lose a line feed of the text or split the row (seen with
-26.0: a block that ends between CR and LF; the last block).
+blocks ends inside a quoted text it can lose a line feed of the text (apache/arrow#51368, open in
+26.0) or, in the last block, split the row.
 """
 
 from __future__ import annotations

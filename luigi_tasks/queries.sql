@@ -123,3 +123,21 @@ where run_id = {run_id:UUID} and call = {call:String} and status = 'rejected'
 group by event, reason_code
 order by messages desc
 limit 20
+
+-- name: delivery_summary
+-- What was delivered and what is pending, over all runs.
+select call, event, status, messages, last_at
+from {database:Identifier}.segment_delivery_summary
+order by call, event, status
+
+-- name: open_failures
+-- Rows that should go out and cannot, by reason.
+select
+    if(event_type = '', entity_type, event_type) as event,
+    error_code,
+    count() as failures,
+    any(entity_id) as example
+from {database:Identifier}.segment_failed_events
+where not resolved
+group by event, error_code
+order by failures desc, error_code
