@@ -118,6 +118,7 @@ def _environment() -> dict[str, str]:
         "CLICKHOUSE_USER": server.user,
         "CLICKHOUSE_SECURE": str(server.secure).lower(),
         "CLICKHOUSE_DATABASE": server.database,
+        "RETAIL_PRO_DATABASE": source.landing_database,
     }
     if source.export_dir and not environment.get("RETAIL_PRO_SOURCE"):
         environment["RETAIL_PRO_SOURCE"] = "landing"

@@ -14,7 +14,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, pairwise, repeat
+from itertools import accumulate, chain, pairwise, repeat
 from typing import Any
 
 import pyarrow as pa
@@ -249,7 +249,11 @@ def non_empty_values(columns: dict[str, Any]) -> Any:
 
 def _offsets(filled_rows: Any, rows: int) -> Any:
     """Return where the entries of each row begin, in ascending row numbers; and the end."""
-    return pc.search_sorted(filled_rows, pa.arange(0, rows + 1)).cast(pa.int32())
+    # pyarrow's search_sorted would do; the last release for Python 3.10 does not have it.
+    entries = [0] * rows
+    for row in filled_rows.to_pylist():
+        entries[row] += 1
+    return pa.array(accumulate(entries, initial=0), pa.int32())
 
 
 def _without_empty_rows(batch: Any, lines: list[int]) -> tuple[Any, list[int]]:

@@ -1,1 +1,1 @@
-"""Local stand-ins for the services of the pipeline, so that nothing but Python is needed to run it."""
+"""Local stand-ins for the services of the pipeline: nothing but Python is needed to run it."""
