@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,8 @@ def test_random_files_are_read_as_they_were_written(
     monkeypatch.setattr(export_file, "CHUNK_BYTES", chance.randrange(20, 400))
     text = io.StringIO(newline="")
     end, letters = chance.choice([("\r\n", 'ab ,"\n\r\0é世'), ("\n", 'ab ,"\n\0é世')])
+    if sys.version_info < (3, 11):  # whose writer cannot quote a NUL
+        letters = letters.replace("\0", "")
     # With a line feed as its line end, the writer does not quote carriage returns.
     writer = csv.writer(text, lineterminator=end)
     writer.writerow(["NOTE", "SID", "UDF1"])

@@ -65,7 +65,7 @@ def test_a_bad_field_is_refused(code: str, changes: dict[str, Any]) -> None:
         '{"properties": {"total": Infinity}}',
         '{"properties": {"total": -Infinity}}',
         '{"properties": {"name": "\\ud800"}}',
-        '{"a": ' * 5000 + "1" + "}" * 5000,
+        '{"a": ' * 200_000 + "1" + "}" * 200_000,
         '{"a": ' + "9" * 5000 + "}",
     ],
 )

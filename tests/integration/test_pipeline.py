@@ -1,0 +1,311 @@
+"""The whole way of a row, on real parts: export, ClickHouse, dbt, Luigi with luigid, Segment.
+
+One story in order, since each step starts from what the step before has left.
+"""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import ClickHouseServer, LuigiServer, SegmentServer
+from tests.processes import PROJECT, clean_environment
+
+BIN = Path(sys.executable).parent
+
+
+class Shop:
+    """A shop with an export of its own, a database of its own and the project's commands."""
+
+    def __init__(
+        self,
+        clickhouse: ClickHouseServer,
+        segment: SegmentServer,
+        luigid: LuigiServer,
+        directory: Path,
+    ) -> None:
+        name = uuid.uuid4().hex[:12]
+        self.segment = segment
+        self.luigid = luigid
+        self.database = f"retail_{name}"
+        self.landing = f"retail_pro_{name}"
+        self.export = directory / "export"
+        shutil.copytree(PROJECT / "seeds" / "sample", self.export)
+        self.client = clickhouse.connect()
+        self.env = (
+            clean_environment()
+            | clickhouse.environment
+            | {
+                "CLICKHOUSE_DATABASE": self.database,
+                "RETAIL_PRO_DATABASE": self.landing,
+                "RETAIL_PRO_EXPORT_DIR": str(self.export),
+                "RETAIL_PRO_SOURCE": "landing",
+                "SEGMENT_HOST": segment.url,
+                "SEGMENT_WRITE_KEY": "sandbox-write-key",
+                "LUIGI_HOST": "127.0.0.1",
+                "LUIGI_PORT": str(luigid.port),
+                "DBT_TARGET_PATH": str(directory / "target"),
+                "DBT_LOG_PATH": str(directory / "logs"),
+                "NO_PROXY": "*",
+            }
+        )
+
+    def run(self, command: str, *arguments: str, **env: str) -> str:
+        """Run one of the project's commands from the repository root; it must succeed."""
+        done = subprocess.run(
+            [str(BIN / command), *arguments],
+            cwd=PROJECT,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command} {arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def sync(self, *arguments: str) -> str:
+        """Run one sync; `arguments` go to luigi."""
+        return self.run("luigi", "--module", "luigi_tasks", "SyncToSegment", *arguments)
+
+    def rows(self, sql: str) -> list[Any]:
+        """Query ClickHouse; `{db}` and `{landing}` name the shop's databases."""
+        text = sql.format(db=self.database, landing=self.landing)
+        return list(self.client.query(text).result_rows)
+
+    def value(self, sql: str) -> Any:
+        """Return the one value of a query."""
+        [[value]] = self.rows(sql)
+        return value
+
+    def outbox_ids(self) -> set[str]:
+        """Return the ids of all messages that are still to be sent."""
+        return {
+            row[0].hex
+            for row in self.rows(
+                "select message_id from {db}.segment_identify_outbox"
+                " union all select message_id from {db}.segment_track_outbox"
+            )
+        }
+
+    def ledger_ids(self, status: str = "accepted") -> set[str]:
+        """Return the ids that the ledger holds with a status."""
+        sql = "select message_id from {db}.segment_delivery_ledger final where status = "
+        return {row[0].hex for row in self.rows(f"{sql}'{status}'")}
+
+    def append(self, file: str, change: Callable[[list[dict[str, str]]], dict[str, str]]) -> None:
+        """Add a row to a file of the export, made of those that are there."""
+        path = self.export / file
+        with path.open(newline="", encoding="utf-8") as source:
+            rows = list(csv.DictReader(source))
+        with path.open("a", newline="", encoding="utf-8") as target:
+            csv.DictWriter(target, list(rows[0]), lineterminator="\n").writerow(change(rows))
+
+
+@pytest.fixture(scope="module")
+def shop(
+    clickhouse_server: ClickHouseServer,
+    segment_server: SegmentServer,
+    luigid: LuigiServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Shop:
+    segment_server.reset()
+    return Shop(clickhouse_server, segment_server, luigid, tmp_path_factory.mktemp("shop"))
+
+
+def test_export_is_loaded_and_built_by_hand(shop: Shop) -> None:
+    output = shop.run(
+        "luigi", "--module", "luigi_tasks", "LoadExport", "--directory", str(shop.export)
+    )
+    assert "document_item.csv: 5,726 rows, 0 rejected, loaded" in output
+    assert shop.value("select count() from {landing}.document_item") == 5726
+
+    assert "ERROR=0" in shop.run("dbt", "build")
+
+    assert len(shop.outbox_ids()) > 2800
+    assert shop.ledger_ids() == set()
+
+
+def test_everything_due_arrives_and_is_recorded(shop: Shop) -> None:
+    due = shop.outbox_ids()
+
+    output = shop.sync()
+
+    received = shop.segment.messages()
+    assert {message["state"] for message in received} == {"accepted"}
+    assert len(received) == len(due)
+    assert {message["messageId"] for message in received} == due
+    assert shop.ledger_ids() == due
+    assert shop.outbox_ids() == set()
+    assert f"{len(due):,} accepted, 0 rejected, 0 still pending" in output
+    assert shop.luigid.url in output
+    assert shop.segment.url in output
+
+
+def test_what_arrived_is_what_sql_rendered(shop: Shop) -> None:
+    rendered = {
+        message_id.hex: json.loads(message)
+        for message_id, message in shop.rows(
+            "select message_id, message from {db}.segment_identify_events"
+            " union all select message_id, message from {db}.segment_track_events"
+        )
+    }
+    for message in shop.segment.messages():
+        assert json.loads(message["raw"]) == rendered[message["messageId"]]
+
+
+def test_customers_arrive_before_their_orders_and_orders_in_time(shop: Shop) -> None:
+    messages = [message["message"] for message in shop.segment.messages()]
+    kinds = [message["type"] for message in messages]
+    assert kinds == sorted(kinds), "identify calls come first"
+    by_user: dict[str, list[str]] = {}
+    for message in messages:
+        if message["type"] == "track" and "userId" in message:
+            by_user.setdefault(message["userId"], []).append(message["timestamp"])
+    assert all(times == sorted(times) for times in by_user.values())
+
+
+def test_attempts_account_for_every_message(shop: Shop) -> None:
+    requests, messages = shop.rows(
+        "select count(), sum(messages) from {db}.segment_delivery_attempts"
+        " where outcome = 'accepted'"
+    )[0]
+    assert requests == shop.segment.stats()["requests"]
+    assert messages == len(shop.ledger_ids())
+
+
+def test_scheduler_shows_the_tasks_with_progress(shop: Shop) -> None:
+    answer = httpx.get(
+        f"{shop.luigid.url}/api/task_list", params={"data": '{"status": "DONE"}'}, trust_env=False
+    )
+    tasks = {task["name"]: task for task in answer.json()["response"].values()}
+    assert set(tasks) >= {"SyncToSegment", "ReportRun", "SendTrack", "SendIdentify", "BuildOutbox"}
+    assert tasks["SendTrack"]["progress_percentage"] == 100
+    assert "accepted" in tasks["SendTrack"]["status_message"]
+    history = httpx.get(f"{shop.luigid.url}/history/by_name/SyncToSegment", trust_env=False)
+    assert history.status_code == 200
+    assert "SyncToSegment" in history.text
+
+
+def test_second_sync_sends_nothing(shop: Shop) -> None:
+    before = shop.segment.stats()["received"]
+    assert "0 accepted, 0 rejected, 0 still pending" in shop.sync()
+    assert shop.segment.stats()["received"] == before
+
+
+def test_one_new_customer_and_sale_send_exactly_that(shop: Shop) -> None:
+    before = shop.segment.stats()["received"]
+    customer, document, line = "700000000000000001", "700000000000000002", "700000000000000003"
+    template = "600039073000245254"
+
+    def sale(rows: list[dict[str, str]]) -> dict[str, str]:
+        nonlocal template
+        row = next(
+            row
+            for row in rows
+            if (row["SOLD_QTY"], row["STATUS"]) == ("1", "4")
+            and row["RETURN_QTY"] in {"", "0"}
+            and row["INVC_POST_DATE"]
+        )
+        template = row["SID"]
+        return row | {"SID": document, "BT_CUID": customer}
+
+    shop.append("customer.csv", lambda rows: rows[40] | {"SID": customer, "FIRST_NAME": "Zoë"})
+    shop.append("document.csv", sale)
+    shop.append(
+        "document_item.csv",
+        lambda rows: (
+            next(row for row in rows if row["DOC_SID"] == template)
+            | {"SID": line, "DOC_SID": document}
+        ),
+    )
+
+    shop.sync()
+
+    new = [message["message"] for message in shop.segment.messages()[before:]]
+    assert [(message["type"], message["userId"]) for message in new] == [
+        ("identify", customer),
+        ("track", customer),
+    ]
+    assert new[0]["traits"]["firstName"] == "Zoë"
+    assert new[0]["traits"]["totalOrders"] == 1
+    assert new[1]["event"] == "Order Completed"
+    assert new[1]["properties"]["order_id"] == document
+
+
+def test_rows_of_another_pipeline_are_taken_too(shop: Shop) -> None:
+    before = shop.segment.stats()["received"]
+    shop.client.command(
+        f"insert into {shop.landing}.customer (SID, FIRST_NAME, LAST_NAME)"
+        " values ('700000000000000009', 'Ada', 'Byron')"
+    )
+    shop.sync()
+    [new] = shop.segment.messages()[before:]
+    assert new["message"]["traits"]["name"] == "Ada Byron"
+
+
+def test_full_refresh_resends_nothing_and_keeps_the_ledger(shop: Shop) -> None:
+    before, ledger = shop.segment.stats()["received"], shop.ledger_ids()
+    shop.run("dbt", "build", "--full-refresh")
+    assert shop.outbox_ids() == set()
+    shop.sync("--local-scheduler")
+    assert shop.segment.stats()["received"] == before
+    assert shop.ledger_ids() == ledger
+
+
+def test_requeued_message_goes_out_under_a_new_id(shop: Shop) -> None:
+    before = shop.segment.stats()["received"]
+    arguments = json.dumps({"call": "identify", "entity_id": "700000000000000009"})
+    output = shop.run("dbt", "run-operation", "requeue", "--args", arguments)
+    assert "1 identify message(s)" in output
+    shop.sync()
+    first, again = [m for m in shop.segment.messages() if m["userId"] == "700000000000000009"]
+    assert shop.segment.stats()["received"] == before + 1
+    assert again["state"] == "accepted"
+    assert first["messageId"] != again["messageId"]
+    assert first["message"]["traits"] == again["message"]["traits"]
+
+
+def test_requeue_of_an_unsent_message_sends_it_once(shop: Shop) -> None:
+    shop.client.command(
+        f"insert into {shop.landing}.customer (SID, FIRST_NAME) values ('700000000000000010', 'Bo')"
+    )
+    shop.run("dbt", "build")
+    [old] = shop.outbox_ids()
+    arguments = json.dumps({"call": "identify", "entity_id": "700000000000000010"})
+    shop.run("dbt", "run-operation", "requeue", "--args", arguments)
+    [new] = shop.outbox_ids()
+    assert new != old
+    assert shop.ledger_ids("requeued") == {old}
+
+
+def test_failure_is_listed_and_can_be_resolved(shop: Shop) -> None:
+    sql = "select entity_id from {db}.segment_failed_events where not resolved and error_code = "
+    unmapped = {row[0] for row in shop.rows(f"{sql}'currency_unmapped'")}
+    assert "608763582000223884" in unmapped, "its CURRENCY_NAME is DOLLAR, which could be any"
+    arguments = json.dumps(
+        {
+            "entity_type": "order",
+            "entity_id": "608763582000223884",
+            "error_code": "currency_unmapped",
+            "note": "store closed",
+        }
+    )
+    shop.run("dbt", "run-operation", "resolve", "--args", arguments)
+    open_now = {row[0] for row in shop.rows(f"{sql}'currency_unmapped'")}
+    assert open_now == unmapped - {"608763582000223884"}
+
+
+def test_docs_site_is_generated(shop: Shop, tmp_path: Path) -> None:
+    shop.run("dbt", "docs", "generate", "--target-path", str(tmp_path))
+    catalog = json.loads((tmp_path / "catalog.json").read_text())
+    assert "model.retail_pro_segment.segment_track_outbox" in catalog["nodes"]
+    assert (tmp_path / "index.html").is_file()
