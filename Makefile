@@ -75,6 +75,9 @@ lock: $(VENV)/installed-dev ## Resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra sandbox -c requirements-dev.lock pyproject.toml -o requirements.lock
 LOCK_FLAGS := --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-header --upgrade --quiet
 
+bench: $(VENV)/installed ## Compare the sender with the SDK's client and a bare loop
+	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/send.py
+
 clean: down ## Stop the sandbox and remove its data, logs and build output
 	rm -rf .sandbox target logs
 

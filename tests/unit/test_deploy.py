@@ -228,8 +228,7 @@ def test_stopping_interrupts_the_run_and_waits_for_it(tmp_path: Path) -> None:
     program = tmp_path / "sync.py"
     program.write_text(
         "import time\n"
-        "print('working', flush=True)\n"
-        "try:\n    time.sleep(60)\n"
+        "try:\n    print('working', flush=True)\n    time.sleep(60)\n"
         "except KeyboardInterrupt:\n    print('batch written down', flush=True)\n"
     )
     process = loop("--minutes", "15", "--", sys.executable, program)
