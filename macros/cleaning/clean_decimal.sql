@@ -1,10 +1,10 @@
 {#-
     An exact decimal from text; null unless it is plain digits with an optional
-    sign and a point. Text is checked first because ClickHouse would read 1e3.
+    sign and a point (Oracle prints .5). Checked first because ClickHouse would read 1e3.
 -#}
 {% macro clean_decimal(column) -%}
 if(
-    match({{ trimmed(column) }}, '^-?[0-9]{1,15}(\\.[0-9]{1,6})?$'),
+    match({{ trimmed(column) }}, '^-?([0-9]{1,15}(\\.[0-9]{1,6})?|\\.[0-9]{1,6})$'),
     toDecimal128OrNull({{ trimmed(column) }}, 6), null
 )
 {%- endmacro %}

@@ -1,6 +1,7 @@
 {#-
     The first valid address in a text, in lower case; null when there is none.
-    Several addresses in one field are split, nothing is repaired by guessing.
+    Several addresses in one field are split, nothing is repaired by guessing: of
+    `ann smith@mail.com` nothing is taken, since smith@mail.com is someone else.
     Addresses and domains that tills use as fillers (seed placeholder_emails)
     count as none. The form is the one that the strictest destinations take.
 -#}
@@ -16,7 +17,9 @@ nullIf(
         and splitByChar('@', address)[2] not in (
             select email_or_domain from {{ ref('placeholder_emails') }} where kind = 'domain'
         ),
-        splitByRegexp('[;, ]+', lower({{ trimmed(column) }}))
+        splitByRegexp(
+            '[;,] *', replaceRegexpAll(lower({{ trimmed(column) }}), '(@[^ ;,]+) +', '\\1;')
+        )
     ), ''
 )
 {%- endmacro %}

@@ -6,6 +6,14 @@
 if(match({{ trimmed(column) }}, '^-?[0-9]{1,19}$'), {{ trimmed(column) }}, null)
 {%- endmacro %}
 
+{#-
+    What tells the rows of a table apart: the SID, or for a malformed one its
+    text with file and line, since a spreadsheet gives many rows the same text.
+-#}
+{% macro row_key(sid) -%}
+ifNull({{ sid }}, concat(source_sid, ' ', _file, ':', toString(_line)))
+{%- endmacro %}
+
 {#- A reference to another row: like a SID, and 0 stands for none. -#}
 {% macro clean_reference(column) -%}
 nullIf({{ clean_sid(column) }}, '0')

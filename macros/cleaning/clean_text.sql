@@ -12,10 +12,15 @@ if({{ trimmed(column) }} in ('', 'N/A', '\\N'), null, {{ trimmed(column) }})
 trim(both ' ' from replaceRegexpAll({{ column }}, '[\\s\\x00-\\x1F\\x7F\\x{00A0}]+', ' '))
 {%- endmacro %}
 
-{#- Null for the values that stand for nothing (seed placeholder_values). -#}
-{% macro without_placeholder(expression) -%}
+{#-
+    Null for the values that stand for nothing (seed placeholder_values). field:
+    `name` or `attribute` for the fillers of those fields, beside those of any text.
+-#}
+{% macro without_placeholder(expression, field='text') -%}
 if(
-    upper({{ expression }}) in (select value from {{ ref('placeholder_values') }}),
+    upper({{ expression }}) in (
+        select value from {{ ref('placeholder_values') }} where applies_to in ('text', '{{ field }}')
+    ),
     null, {{ expression }}
 )
 {%- endmacro %}

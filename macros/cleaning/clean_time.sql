@@ -11,6 +11,12 @@ if(
 )
 {%- endmacro %}
 
+{#-
+    The text without its offset, in a form that ClickHouse reads without
+    guessing. It would take a two-digit year for an hour, so the century is
+    written out as Oracle's RR does: 50 to 99 are 19xx. It would also carry hour
+    25 over into the next day, hence the bounds in the patterns below.
+-#}
 {% macro parsed_wall_time(column) -%}
 parseDateTime64BestEffortOrNull(
     multiIf(
@@ -18,7 +24,11 @@ parseDateTime64BestEffortOrNull(
         replaceRegexpOne({{ trimmed(column) }}, '{{ iso_time() }}', '\\1 \\2\\3'),
         match(upper({{ trimmed(column) }}), '{{ oracle_time() }}'),
         replaceRegexpOne(
-            upper({{ trimmed(column) }}), '{{ oracle_time() }}', '\\1 \\2 \\3 \\4:\\5:\\6 \\7'
+            replaceRegexpOne(
+                replaceRegexpOne(
+                    upper({{ trimmed(column) }}), '{{ oracle_time() }}', '\\1 \\2 \\3 \\4:\\5:\\6 \\7'
+                ), '^(.{7})([0-4][0-9]) ', '\\120\\2 '
+            ), '^(.{7})([5-9][0-9]) ', '\\119\\2 '
         ),
         ''
     ), 3, 'UTC'
@@ -39,9 +49,9 @@ multiIf(
 {%- endmacro %}
 
 {% macro iso_time() -%}
-^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\\.[0-9]{1,3})?[0-9]*)? ?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?$
+^([0-9]{4}-(?:0[1-9]|1[0-2])-[0-9]{2})(?:[T ]((?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2})(\\.[0-9]{1,3})?[0-9]*)? ?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?$
 {%- endmacro %}
 
 {% macro oracle_time() -%}
-^([0-9]{2})-([A-Z]{3})-([0-9]{2,4}) ([0-9]{2})[.:]([0-9]{2})[.:]([0-9]{2})(?:\\.[0-9]+)? ?([AP]M)?(?: ?[+-][0-9]{2}:?[0-9]{2})?$
+^([0-9]{2})-([A-Z]{3})-([0-9]{2}|[0-9]{4}) ([01][0-9]|2[0-3])[.:]([0-5][0-9])[.:]([0-5][0-9])(?:\\.[0-9]+)? ?([AP]M)?(?: ?[+-][0-9]{2}:?[0-9]{2})?$
 {%- endmacro %}

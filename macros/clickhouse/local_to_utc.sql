@@ -3,7 +3,8 @@
     ClickHouse takes only constant zones when it parses, but prints in a zone
     given by a column, so the offset is measured by printing. The second pass
     gives the offset at the instant itself, which differs around a change of
-    the clock. A wall time that occurs twice is taken as the later one.
+    the clock. A wall time that occurs twice is taken as the later one east of
+    Greenwich and as the earlier one west of it.
     wall_time: DateTime64(3, 'UTC') that holds the wall clock; zone: valid name.
 -#}
 {% macro local_to_utc(wall_time, zone) -%}

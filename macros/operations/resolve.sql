@@ -5,8 +5,8 @@
     It sends nothing. A row whose data is repaired goes out by itself.
 -#}
 {% macro resolve(entity_type, entity_id, error_code, note='') %}
-    {%- if entity_type not in ('customer', 'order') -%}
-        {{ exceptions.raise_compiler_error("resolve: entity_type is '" ~ entity_type ~ "'. Set it to customer or order.") }}
+    {%- if entity_type not in ('customer', 'order', 'order_line') -%}
+        {{ exceptions.raise_compiler_error("resolve: entity_type is '" ~ entity_type ~ "'. Set it to customer, order or order_line.") }}
     {%- endif -%}
     {%- set matching = run_query(
         'select count() from ' ~ target.schema ~ '.segment_failed_events where not resolved'

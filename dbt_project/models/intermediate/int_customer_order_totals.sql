@@ -32,7 +32,7 @@ stores as (
         from orders
         where kind = 'sale' and store_code is not null
         group by customer_sid, store_code
-    )
+    ) as visits
     group by customer_sid
 
 ),

@@ -14,6 +14,7 @@ dummies as (
 
 ),
 
+-- An address of many, or of a dummy, is nobody's own.
 shared_emails as (
 
     select email
@@ -24,23 +25,41 @@ shared_emails as (
 
 ),
 
-screened as (
+recognised as (
 
     select
-        * except (email),
+        *,
         trim(concat(ifNull(first_name, ''), ' ', ifNull(last_name, ''))) as full_name,
-        if(email in (select email from shared_emails), null, email) as email,
         multiIf(
-            source_sid in (select value from dummies where match_by = 'sid')
-            or {{ comparable_name('full_name') }} in (select value from dummies where match_by = 'name')
-            or upper(email_as_typed) in (select value from dummies where match_by = 'email'),
+            ('sid', source_sid) in (select (match_by, value) from dummies)
+            or ('name', {{ comparable_name('full_name') }}) in (
+                select (match_by, value) from dummies
+            )
+            or ('name', {{ comparable_name('name_as_typed') }}) in (
+                select (match_by, value) from dummies
+            )
+            or ('email', upper(ifNull(email_as_typed, ''))) in (
+                select (match_by, value) from dummies
+            ),
             'dummy_customer',
             source_sid in (select user_id from {{ ref('suppressed_users') }}), 'suppressed',
             is_active = 0, 'inactive',
             null
-        ) as exclusion_reason,
-        if(customer_sid is null, 'sid_malformed', null) as failure_code
+        ) as exclusion_reason
     from customers
+
+),
+
+screened as (
+
+    select
+        * except (email),
+        ifNull(exclusion_reason, '') = 'dummy_customer'
+        or recognised.email in (select email from shared_emails) as has_nobodys_email,
+        if(has_nobodys_email, null, recognised.email) as email,
+        if(has_nobodys_email, recognised.email, null) as nobodys_email,
+        if(customer_sid is null, 'sid_malformed', null) as failure_code
+    from recognised
 
 )
 

@@ -18,10 +18,11 @@ counted as (
         line_totals.* except (document_sid),
         line_totals.sale_lines > 0
         or ifNull(documents.sold_quantity, 0) != 0
-        or (documents.sold_quantity is null and documents.has_sale = 1) as is_sale,
+        or (documents.sold_quantity is null and ifNull(documents.has_sale, 0) = 1) as is_sale,
         line_totals.return_lines > 0
         or ifNull(documents.returned_quantity, 0) != 0
-        or (documents.returned_quantity is null and documents.has_return = 1) as is_return,
+        or (documents.returned_quantity is null and ifNull(documents.has_return, 0) = 1)
+            as is_return,
         coalesce(documents.uses_vat, documents.subsidiary_uses_vat) as prices_include_tax
     from documents
     left join line_totals on documents.document_sid = line_totals.document_sid
@@ -37,8 +38,10 @@ classified as (
             ifNull(status, 4) != 4, 'not_posted',
             status is null and not match(ifNull(receipt_number, ''), '[1-9]'), 'not_posted',
             receipt_type = 2, 'order_or_deposit',
-            (subsidiary, '') in (select (sbs_no, store_code) from {{ ref('excluded_stores') }})
-            or (subsidiary, upper(store_code)) in (
+            (ifNull(subsidiary, ''), '') in (
+                select (sbs_no, store_code) from {{ ref('excluded_stores') }}
+            )
+            or (ifNull(subsidiary, ''), upper(ifNull(store_code, ''))) in (
                 select (sbs_no, upper(store_code)) from {{ ref('excluded_stores') }}
             ), 'excluded_store',
             not is_sale and not is_return, 'no_goods',
@@ -51,7 +54,8 @@ classified as (
             notEmpty(unreadable_numbers) or notEmpty(unreadable_line_numbers), 'number_unreadable',
             currency is null, 'currency_unmapped',
             has_sign_conflict, 'sign_conflict',
-            line_count = 0 and not {{ var('send_documents_without_lines') }}, 'document_without_lines',
+            line_count = 0 and not {{ var('send_documents_without_lines') }},
+            'document_without_lines',
             null
         ) as failure_code
     from counted

@@ -38,7 +38,7 @@ directed as (
         documents.minor_units as minor_units
     from items
     inner join documents on items.document_sid = documents.known_document_sid
-    where ifNull(items.kit_flag, 0) != 5
+    where items.line_sid is not null and ifNull(items.kit_flag, 0) != 5
 
 ),
 

@@ -11,22 +11,22 @@ amounts as (
 
     select
         *,
-        abs(coalesce(
-            return_subtotal_with_tax,
+        nullIf(abs(coalesce(
+            nullIf(return_subtotal_with_tax, 0),
             multiIf(
                 prices_include_tax = 1, return_subtotal,
                 prices_include_tax = 0 or ifNull(return_tax, 0) = 0,
                 return_subtotal + ifNull(return_tax, 0),
                 null
             )
-        )) as exported_total,
-        abs(coalesce(return_tax, {{ round_to_minor_units('returned_tax', 'minor_units') }})) as tax,
-        multiIf(
+        )), 0) as exported_total,
+        {{ round_to_minor_units('returned_tax', 'minor_units') }} as line_tax,
+        nullIf(multiIf(
             prices_include_tax = 1, {{ round_to_minor_units('returned_amount', 'minor_units') }},
             prices_include_tax = 0 or returned_tax = 0,
             {{ round_to_minor_units('(returned_amount + returned_tax)', 'minor_units') }},
             null
-        ) as line_total
+        ), 0) as line_total
     from returns
 
 ),
@@ -35,7 +35,8 @@ valued as (
 
     select
         *,
-        coalesce(nullIf(exported_total, 0), nullIf(line_total, 0)) as total,
+        coalesce(exported_total, line_total) as total,
+        if(exported_total is null, line_tax, abs(coalesce(return_tax, line_tax))) as tax,
         coalesce(
             referenced_sale_sid,
             if(length(returned_sale_sids) = 1, returned_sale_sids[1], null),
@@ -46,6 +47,7 @@ valued as (
 )
 
 select
+    row_key,
     document_sid,
     source_sid,
     'return' as kind,

@@ -37,6 +37,7 @@ valued as (
 )
 
 select
+    row_key,
     document_sid,
     source_sid,
     'sale' as kind,

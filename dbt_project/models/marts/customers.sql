@@ -51,9 +51,8 @@ customers as (
         ifNull(screened.customer_type, 0) = 1 as is_employee,
 
         -- timestamps
-        {{ to_instant('screened.created_wall_time', 'screened.created_offset', 'zone', 'has_zone') }}
-            as created_at,
-        {{ to_instant('screened.modified_wall_time', 'screened.modified_offset', 'zone', 'has_zone') }}
+        {{ to_instant('created_wall_time', 'created_offset', 'zone', 'has_zone') }} as created_at,
+        {{ to_instant('modified_wall_time', 'modified_offset', 'zone', 'has_zone') }}
             as modified_at,
         order_totals.first_order_at as first_order_at,
         order_totals.last_order_at as last_order_at,

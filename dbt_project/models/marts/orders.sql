@@ -19,10 +19,24 @@ customers as (
 
 ),
 
+-- Addresses of dummies and those that many share; tills copy them onto documents.
+nobodys_emails as (
+
+    select nobodys_email as email
+    from {{ ref('int_customers_screened') }}
+    where nobodys_email is not null
+    union all
+    select lower(trim(value)) as email
+    from {{ ref('dummy_customers') }}
+    where match_by = 'email'
+
+),
+
 orders as (
 
     select
         -- ids
+        amounts.row_key as row_key,
         amounts.source_sid as source_sid,
         amounts.document_sid as document_sid,
         amounts.kind as kind,
@@ -32,12 +46,17 @@ orders as (
             as customer_sid,
 
         -- text
-        coalesce(customers.email, documents.email) as email,
+        coalesce(
+            customers.email,
+            if(documents.email in (select email from nobodys_emails), null, documents.email)
+        ) as email,
         documents.currency as currency,
         documents.store_code as store_code,
         coalesce(
             documents.store_name,
-            nullIf(concatWithSeparator('-', ifNull(documents.subsidiary, ''), ifNull(documents.store_code, '')), '-')
+            nullIf(
+                concat(ifNull(documents.subsidiary, ''), '-', ifNull(documents.store_code, '')), '-'
+            )
         ) as store_name,
         documents.subsidiary as subsidiary,
         documents.payment_method as payment_method,
@@ -56,13 +75,16 @@ orders as (
 
         -- what keeps it from being sent
         amounts.failure_code as failure_code,
-        if(customers.exclusion_reason = 'suppressed', 'suppressed', null) as exclusion_reason,
+        if(
+            documents.customer_sid in (select user_id from {{ ref('suppressed_users') }}),
+            'suppressed', null
+        ) as exclusion_reason,
         documents._file as _file,
         documents._line as _line,
         documents._loaded_at as _loaded_at
     from sales_and_returns as amounts
     inner join documents
-        on amounts.source_sid = documents.source_sid
+        on amounts.row_key = documents.row_key
     left join customers on documents.customer_sid = customers.customer_sid
 
 )

@@ -1,5 +1,3 @@
-{{ config(query_settings=json_settings()) }}
-
 with customers as (
 
     select *
@@ -28,7 +26,10 @@ rendered as (
                     if(is_employee, true, null)
                 ),
                 (
-                    if(cust_id is null, [], [(assumeNotNull(cust_id), 'retail_pro_customer_id', 'users', 'none')]),
+                    if(
+                        cust_id is null, [],
+                        [(assumeNotNull(cust_id), 'retail_pro_customer_id', 'users', 'none')]
+                    ),
                     false
                 )
             ),
@@ -76,3 +77,4 @@ select
     modified_at as occurred_at,
     {{ without_empty('json', ['externalIds']) }} as body
 from rendered
+{{ json_settings() }}

@@ -1,5 +1,3 @@
-{{ config(query_settings=json_settings()) }}
-
 with orders as (
 
     {{ sendable_orders('sale') }}
@@ -58,3 +56,4 @@ rendered as (
 select
     {{ track_columns('Order Completed') }}
 from rendered
+{{ json_settings() }}

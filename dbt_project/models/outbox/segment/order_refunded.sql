@@ -1,5 +1,3 @@
-{{ config(query_settings=json_settings()) }}
-
 with orders as (
 
     {{ sendable_orders('return') }}
@@ -55,3 +53,4 @@ rendered as (
 select
     {{ track_columns('Order Refunded') }}
 from rendered
+{{ json_settings() }}

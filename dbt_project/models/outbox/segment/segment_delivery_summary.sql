@@ -1,15 +1,27 @@
 with ledger as (
 
     select *
-    from {{ source('segment_delivery', 'segment_delivery_ledger') }} final
+    from {{ source('segment_delivery', 'segment_delivery_ledger') }}
+    -- As a setting, because unit tests put a query in the table's place.
+    settings final = 1
 
 ),
 
 pending as (
 
-    select call, event, message_bytes, enqueued_at from {{ ref('segment_identify_outbox') }}
+    select
+        call,
+        event,
+        message_bytes,
+        enqueued_at
+    from {{ ref('segment_identify_outbox') }}
     union all
-    select call, event, message_bytes, enqueued_at from {{ ref('segment_track_outbox') }}
+    select
+        call,
+        event,
+        message_bytes,
+        enqueued_at
+    from {{ ref('segment_track_outbox') }}
 
 )
 

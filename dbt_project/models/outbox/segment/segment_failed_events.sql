@@ -35,9 +35,45 @@ customers as (
 
 ),
 
+-- Lines are not messages: a line without an id is missing from its order.
+lines as (
+
+    select
+        'order_line' as entity_type,
+        source_sid as entity_id,
+        '' as event_type,
+        'validation' as error_category,
+        'sid_malformed' as error_code,
+        toJSONString(map(
+            'file', _file, 'line', toString(_line), 'document_sid', ifNull(document_sid, '')
+        )) as payload,
+        _loaded_at as created_at,
+        toUInt64(0) as retry_count
+    from {{ ref('stg_retail_pro__document_items') }}
+    where line_sid is null or document_sid is null
+
+),
+
+events as (
+
+    select
+        message_id,
+        message
+    from {{ ref('segment_identify_events') }}
+    union all
+    select
+        message_id,
+        message
+    from {{ ref('segment_track_events') }}
+
+),
+
 ledger as (
 
-    select * from {{ source('segment_delivery', 'segment_delivery_ledger') }} final
+    -- As a setting, because unit tests put a query in the table's place.
+    select *
+    from {{ source('segment_delivery', 'segment_delivery_ledger') }}
+    settings final = 1
 
 ),
 
@@ -67,20 +103,27 @@ refused as (
         toUInt64(ledger.attempt) as retry_count,
         ledger.detail as detail
     from ledger
-    inner join (
-        select message_id, message from {{ ref('segment_identify_events') }}
-        union all
-        select message_id, message from {{ ref('segment_track_events') }}
-    ) as events on ledger.message_id = events.message_id
+    inner join events on ledger.message_id = events.message_id
     where ledger.status in ('rejected', 'resolved')
 
 ),
 
 failures as (
 
-    select *, '' as detail from orders
+    select
+        *,
+        '' as detail
+    from orders
     union all
-    select *, '' as detail from customers
+    select
+        *,
+        '' as detail
+    from customers
+    union all
+    select
+        *,
+        '' as detail
+    from lines
     union all
     select * from refused
 

@@ -10,11 +10,13 @@ typed as (
         -- ids
         {{ trimmed('SID') }} as source_sid,
         {{ clean_sid('SID') }} as customer_sid,
+        {{ row_key('customer_sid') }} as row_key,
         {{ clean_text('CUST_ID') }} as cust_id,
 
         -- text
-        {{ without_placeholder(clean_text('FIRST_NAME')) }} as first_name,
-        {{ without_placeholder(clean_text('LAST_NAME')) }} as last_name,
+        {{ without_placeholder(clean_text('FIRST_NAME'), 'name') }} as first_name,
+        {{ without_placeholder(clean_text('LAST_NAME'), 'name') }} as last_name,
+        {{ trimmed("concat(FIRST_NAME, ' ', LAST_NAME)") }} as name_as_typed,
         {{ clean_text('EMAIL') }} as email_as_typed,
         {{ clean_email('EMAIL') }} as email,
         {{ clean_text('MARKETING_FLAG') }} as marketing_flag,
@@ -46,4 +48,4 @@ typed as (
 
 select * from typed
 order by {{ newest_version_first() }}
-limit 1 by if(customer_sid is null, concat(_file, ':', toString(_line)), source_sid)
+limit 1 by row_key

@@ -10,6 +10,7 @@ typed as (
         -- ids
         {{ trimmed('SID') }} as source_sid,
         {{ clean_sid('SID') }} as line_sid,
+        {{ row_key('line_sid') }} as row_key,
         {{ clean_sid('DOC_SID') }} as document_sid,
         {{ clean_text('ALU') }} as alu,
         {{ clean_reference('INVN_SBS_ITEM_SID') }} as item_sid,
@@ -19,8 +20,8 @@ typed as (
         {{ without_placeholder(clean_text('DESCRIPTION1')) }} as product_name,
         {{ without_placeholder(clean_text('DCS_CODE')) }} as category,
         {{ without_placeholder(clean_text('VEND_CODE')) }} as brand,
-        {{ without_placeholder(clean_text('ITEM_SIZE')) }} as item_size,
-        {{ without_placeholder(clean_text('ATTRIBUTE')) }} as item_attribute,
+        {{ without_placeholder(clean_text('ITEM_SIZE'), 'attribute') }} as item_size,
+        {{ without_placeholder(clean_text('ATTRIBUTE'), 'attribute') }} as item_attribute,
 
         -- numerics
         {{ clean_integer('ITEM_POS') }} as line_number,
@@ -51,4 +52,4 @@ typed as (
 
 select * from typed
 order by {{ newest_version_first() }}
-limit 1 by if(line_sid is null, concat(_file, ':', toString(_line)), source_sid)
+limit 1 by row_key

@@ -10,6 +10,7 @@ typed as (
         -- ids
         {{ trimmed('SID') }} as source_sid,
         {{ clean_sid('SID') }} as document_sid,
+        {{ row_key('document_sid') }} as row_key,
         {{ clean_reference('BT_CUID') }} as customer_sid,
         {{ clean_reference('REF_SALE_SID') }} as referenced_sale_sid,
         {{ clean_text('DOC_NO') }} as receipt_number,
@@ -70,4 +71,4 @@ typed as (
 
 select * from typed
 order by {{ newest_version_first() }}
-limit 1 by if(document_sid is null, concat(_file, ':', toString(_line)), source_sid)
+limit 1 by row_key
