@@ -9,16 +9,20 @@ if(
 )
 {%- endmacro %}
 
-{#- A whole number from text, else null. -#}
+{#- A whole number from text, also one that went through a float (4.0), else null. -#}
 {% macro clean_integer(column) -%}
-toInt64OrNull({{ trimmed(column) }})
+toInt64OrNull({{ without_zero_decimals(column) }})
+{%- endmacro %}
+
+{% macro without_zero_decimals(column) -%}
+replaceRegexpOne({{ trimmed(column) }}, '^(-?[0-9]+)\\.0+$', '\\1')
 {%- endmacro %}
 
 {#- 1 or 0 from the ways in which Retail Pro and its exporters write a flag, else null. -#}
 {% macro clean_boolean(column) -%}
 multiIf(
-    lower({{ trimmed(column) }}) in ('1', 'true', 't', 'y', 'yes'), 1,
-    lower({{ trimmed(column) }}) in ('0', 'false', 'f', 'n', 'no'), 0,
+    lower({{ without_zero_decimals(column) }}) in ('1', 'true', 't', 'y', 'yes'), 1,
+    lower({{ without_zero_decimals(column) }}) in ('0', 'false', 'f', 'n', 'no'), 0,
     null
 )
 {%- endmacro %}

@@ -8,10 +8,15 @@ if(match({{ trimmed(column) }}, '^-?[0-9]{1,19}$'), {{ trimmed(column) }}, null)
 
 {#-
     What tells the rows of a table apart: the SID, or for a malformed one its
-    text with file and line, since a spreadsheet gives many rows the same text.
+    text with a hash of the exported row. A spreadsheet gives many rows the same
+    text, and a row that is exported again unchanged must stay one row. For use
+    in a select from a base model.
 -#}
 {% macro row_key(sid) -%}
-ifNull({{ sid }}, concat(source_sid, ' ', _file, ':', toString(_line)))
+ifNull(
+            {{ sid }},
+            concat(source_sid, ' ', hex(cityHash64(* except (_file, _line, _loaded_at))))
+        )
 {%- endmacro %}
 
 {#- A reference to another row: like a SID, and 0 stands for none. -#}
