@@ -8,13 +8,17 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from tests.conftest import SegmentServer
+from tests.conftest import ClickHouseServer, SegmentServer
 
-TABLES = Path(__file__).with_name("delivery_tables.sql")
+OUTBOX = Path(__file__).with_name("outbox.sql")
+DELIVERY_TABLES = (
+    "segment_delivery_ledger",
+    "segment_delivery_attempts",
+    "segment_outbox_watermarks",
+)
 OLD = timedelta(hours=2)
 
 EVENT_COLUMNS = (
@@ -31,9 +35,12 @@ class Outbox:
     client: Client
     database: str
 
-    def create(self) -> None:
-        """Make the database, its tables and views."""
-        for statement in TABLES.read_text().split(";\n"):
+    def create(self, template: str) -> None:
+        """Make the database, its delivery tables like those of `template`, and the outbox."""
+        self.client.command(f"create database {self.database}")
+        for name in DELIVERY_TABLES:
+            self.client.command(f"create table {self.database}.{name} as {template}.{name}")
+        for statement in OUTBOX.read_text().split(";\n"):
             if statement.strip():
                 self.client.command(statement.replace("{database}", self.database))
 
@@ -116,20 +123,19 @@ def orders(count: int) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def outbox(
-    project_env: dict[str, str], segment_server: SegmentServer, monkeypatch: pytest.MonkeyPatch
+    delivery_tables: str,
+    clickhouse_server: ClickHouseServer,
+    project_env: dict[str, str],
+    segment_server: SegmentServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Outbox]:
     """Empty tables, an empty Segment, and an environment that points at both."""
     for name, value in project_env.items():
         monkeypatch.setenv(name, value)
     segment_server.reset()
-    client = clickhouse_connect.get_client(
-        host=project_env["CLICKHOUSE_HOST"],
-        port=int(project_env["CLICKHOUSE_PORT"]),
-        autogenerate_session_id=False,
-        tz_mode="aware",
-    )
+    client = clickhouse_server.connect(autogenerate_session_id=False, tz_mode="aware")
     tables = Outbox(client, project_env["CLICKHOUSE_DATABASE"])
-    tables.create()
+    tables.create(delivery_tables)
     yield tables
     client.command(f"drop database {tables.database}")
     client.close()
