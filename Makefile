@@ -64,7 +64,7 @@ lint: $(VENV)/installed-dev ## Run the linters and the type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	$(BIN)/sqlfluff lint --processes 2 dbt_project/models tests/dbt
+	$(BIN)/sqlfluff lint dbt_project/models tests/dbt
 
 format: $(VENV)/installed-dev ## Let ruff write the Python style
 	$(BIN)/ruff check --fix .
