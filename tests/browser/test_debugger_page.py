@@ -183,6 +183,7 @@ def test_hostile_messages_stay_text(page: Page, server: SegmentServer) -> None:
     ids = {"event": HOSTILE, "userId": f"</script>{HOSTILE}", "properties": {HOSTILE: HOSTILE}}
     send(server, track(HOSTILE, **ids), track("b", type=HOSTILE))
     page.goto(server.url)
+    expect(rows(page)).to_have_count(2)
     for row in rows(page).all():
         row.click()
     expect(page.locator("#detail-title")).to_have_text(HOSTILE)
