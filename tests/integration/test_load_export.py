@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -19,6 +18,7 @@ from luigi_tasks import dictionary, export_file
 from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
 from luigi_tasks.landing import Landing, LoadInterruptedError
+from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT, free_port
 
 TABLES = {table.name: table for table in dictionary.load(PROJECT)}
@@ -31,12 +31,8 @@ FILES = {
 
 
 @pytest.fixture
-def client(project_env: dict[str, str]) -> Iterator[Client]:
-    with clickhouse_connect.get_client(
-        host=project_env["CLICKHOUSE_HOST"],
-        port=int(project_env["CLICKHOUSE_PORT"]),
-        autogenerate_session_id=False,
-    ) as opened:
+def client(clickhouse_server: ClickHouseServer) -> Iterator[Client]:
+    with clickhouse_server.connect(autogenerate_session_id=False) as opened:
         yield opened
 
 
@@ -176,7 +172,8 @@ def test_no_answer_from_clickhouse_is_a_clear_error(
     env = project_env | {"CLICKHOUSE_PORT": str(free_port())}
     code, output = run_luigi(directory, database, env)
     assert code == 35, output  # [retcode] scheduling_error: it cannot be known what is loaded
-    assert f"ClickHouse does not answer at 127.0.0.1:{env['CLICKHOUSE_PORT']}" in output
+    address = f"{env['CLICKHOUSE_HOST']}:{env['CLICKHOUSE_PORT']}"
+    assert f"ClickHouse does not answer at {address}" in output
 
 
 def test_limits_are_options_of_the_command(

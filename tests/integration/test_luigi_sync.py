@@ -38,6 +38,7 @@ tiny:
       host: "{{ env_var('CLICKHOUSE_HOST') }}"
       port: "{{ env_var('CLICKHOUSE_PORT') | int }}"
       user: "{{ env_var('CLICKHOUSE_USER') }}"
+      password: "{{ env_var('CLICKHOUSE_PASSWORD') }}"
       schema: "{{ env_var('CLICKHOUSE_DATABASE') }}"
 """
 
