@@ -79,7 +79,7 @@ bench: $(VENV)/installed ## Compare the sender with the SDK's client and a bare 
 	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/send.py
 
 clean: down ## Stop the sandbox and remove its data, logs and build output
-	rm -rf .sandbox target logs
+	rm -rf $(or $(SANDBOX_DIR),.sandbox) target logs
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \

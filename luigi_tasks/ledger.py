@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from uuid import UUID, uuid4
 
-from luigi_tasks import clickhouse
+from luigi_tasks import clickhouse, config, queries
 from luigi_tasks.invocation import utc_now
 from luigi_tasks.outbox import OutboxRow
 from luigi_tasks.preflight import Ready, Refusal
@@ -110,6 +110,12 @@ class Ledger:
             list(ATTEMPTS.values()),
             token_source=[f"{batch.batch_id}/{number}"],
         )
+
+    def was_accepted_lately(self) -> bool:
+        """Tell whether Segment accepted anything in the last day, in whatever run."""
+        database = {"database": config.clickhouse().database}
+        found = clickhouse.connect().query(queries.text("accepted_lately"), database).result_rows
+        return bool(found)
 
     def record_settled(self, batch: Batch, status: str, attempt: Attempt, number: int) -> None:
         """Append the messages of a batch that Segment accepted, or rejected for good.

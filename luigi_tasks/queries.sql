@@ -141,3 +141,10 @@ from {database:Identifier}.segment_failed_events
 where not resolved
 group by event, error_code
 order by failures desc, error_code
+
+-- name: accepted_lately
+-- One row when Segment accepted a request in the last day: key and address were good then.
+select 1
+from {database:Identifier}.segment_delivery_attempts
+where outcome = 'accepted' and started_at > now64(3, 'UTC') - interval 1 day
+limit 1

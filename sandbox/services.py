@@ -270,7 +270,7 @@ class Sandbox:
         if record.port != service.port:
             raise SandboxError(
                 f"{service.title} already runs on port {record.port}, but {service.variable} asks"
-                f" for {service.port}. Run `python -m sandbox down` first."
+                f" for {service.port}. Run `make down` first."
             )
         return True
 

@@ -7,13 +7,19 @@
 -#}
 {% macro create_delivery_tables() %}
 {%- if execute and flags.WHICH in ('build', 'run', 'seed', 'test', 'run-operation') -%}
-    {%- set database = target.schema -%}
-    {%- do run_query('create database if not exists ' ~ database ~ clickhouse_on_cluster()) -%}
-    {%- for name, definition in delivery_tables().items() -%}
+    {%- do run_query('create database if not exists ' ~ target.schema ~ clickhouse_on_cluster()) -%}
+    {%- for name, table in delivery_tables().items() -%}
+        {%- set relation = target.schema ~ '.' ~ name ~ clickhouse_on_cluster() -%}
+        {%- set columns, additions = [], [] -%}
+        {%- for column, type in table.columns.items() -%}
+            {%- do columns.append(column ~ ' ' ~ type) -%}
+            {%- do additions.append('add column if not exists ' ~ column ~ ' ' ~ type) -%}
+        {%- endfor -%}
         {%- do run_query(
-            'create table if not exists ' ~ database ~ '.' ~ name
-            ~ clickhouse_on_cluster() ~ definition
+            'create table if not exists ' ~ relation ~ ' (' ~ columns | join(', ') ~ ') ' ~ table.engine
         ) -%}
+        {#- A table of an older version gets the columns that it does not have yet. -#}
+        {%- do run_query('alter table ' ~ relation ~ ' ' ~ additions | join(', ')) -%}
     {%- endfor -%}
 {%- endif -%}
 {% endmacro %}
@@ -28,51 +34,60 @@
 {%- set replicated = 'Replicated' if target.cluster else '' -%}
 {%- set window = 'replicated_deduplication_window' if target.cluster else 'non_replicated_deduplication_window' -%}
 {{- return({
-    'segment_delivery_ledger': "(
-        message_id UUID,
-        call LowCardinality(String),
-        event LowCardinality(String),
-        entity LowCardinality(String),
-        entity_id String,
-        status Enum8('accepted' = 1, 'rejected' = 2, 'resolved' = 3, 'requeued' = 4),
-        reason_code LowCardinality(String),
-        detail String,
-        http_status UInt16,
-        attempt UInt16,
-        batch_id UUID,
-        message_bytes UInt32,
-        payload_hash String,
-        enqueued_at DateTime64(6, 'UTC'),
-        slot DateTime('UTC'),
-        run_id UUID,
-        dbt_invocation_id String,
-        sent_at DateTime64(3, 'UTC'),
-        recorded_at DateTime64(3, 'UTC')
-    ) engine = " ~ replicated ~ "ReplacingMergeTree(recorded_at)
+    'segment_delivery_ledger': {
+        'columns': {
+            'message_id': "UUID",
+            'call': "LowCardinality(String)",
+            'event': "LowCardinality(String)",
+            'entity': "LowCardinality(String)",
+            'entity_id': "String",
+            'status': "Enum8('accepted' = 1, 'rejected' = 2, 'resolved' = 3, 'requeued' = 4)",
+            'reason_code': "LowCardinality(String)",
+            'detail': "String",
+            'http_status': "UInt16",
+            'attempt': "UInt16",
+            'batch_id': "UUID",
+            'message_bytes': "UInt32",
+            'payload_hash': "String",
+            'enqueued_at': "DateTime64(6, 'UTC')",
+            'slot': "DateTime('UTC')",
+            'run_id': "UUID",
+            'dbt_invocation_id': "String",
+            'sent_at': "DateTime64(3, 'UTC')",
+            'recorded_at': "DateTime64(3, 'UTC')",
+        },
+        'engine': "engine = " ~ replicated ~ "ReplacingMergeTree(recorded_at)
     partition by toYYYYMM(enqueued_at) order by (enqueued_at, message_id)
     settings " ~ window ~ " = 10000",
-    'segment_delivery_attempts': "(
-        batch_id UUID,
-        run_id UUID,
-        slot DateTime('UTC'),
-        call LowCardinality(String),
-        messages UInt32,
-        bytes UInt32,
-        http_status UInt16,
-        outcome Enum8('accepted' = 1, 'retryable' = 2, 'rejected' = 3, 'unknown' = 4),
-        reason_code LowCardinality(String),
-        detail String,
-        retry_after_s Float32,
-        duration_ms UInt32,
-        started_at DateTime64(3, 'UTC')
-    ) engine = " ~ replicated ~ "MergeTree
+    },
+    'segment_delivery_attempts': {
+        'columns': {
+            'batch_id': "UUID",
+            'run_id': "UUID",
+            'slot': "DateTime('UTC')",
+            'call': "LowCardinality(String)",
+            'messages': "UInt32",
+            'bytes': "UInt32",
+            'http_status': "UInt16",
+            'outcome': "Enum8('accepted' = 1, 'retryable' = 2, 'rejected' = 3, 'unknown' = 4)",
+            'reason_code': "LowCardinality(String)",
+            'detail': "String",
+            'retry_after_s': "Float32",
+            'duration_ms': "UInt32",
+            'started_at': "DateTime64(3, 'UTC')",
+        },
+        'engine': "engine = " ~ replicated ~ "MergeTree
     partition by toYYYYMM(started_at) order by (started_at, batch_id)
     settings " ~ window ~ " = 10000",
-    'segment_outbox_watermarks': "(
-        call LowCardinality(String),
-        settled_until DateTime64(6, 'UTC'),
-        updated_at DateTime64(6, 'UTC')
-    ) engine = " ~ replicated ~ "ReplacingMergeTree(updated_at) order by call
+    },
+    'segment_outbox_watermarks': {
+        'columns': {
+            'call': "LowCardinality(String)",
+            'settled_until': "DateTime64(6, 'UTC')",
+            'updated_at': "DateTime64(6, 'UTC')",
+        },
+        'engine': "engine = " ~ replicated ~ "ReplacingMergeTree(updated_at) order by call
     settings " ~ window ~ " = 100",
+    },
 }) -}}
 {% endmacro %}

@@ -1,13 +1,14 @@
 {#-
     Sends messages again: dbt run-operation requeue --args
-    '{call: track, entity_id: "592481256000133060"}'. The last message of each
-    entity and event in the range gets a new generation, and with it a new
-    messageId, since Segment drops an id that it has seen. A message that is
-    still in the outbox is settled as requeued, so that only the new one goes.
+    '{call: track, entity_id: "592481256000133060"}'. Each entity and event in the
+    range gets a new message with its content as it is now, so a refused message
+    can be sent once its data is mended. It has a new generation and with it a
+    new messageId, since Segment drops an id that it has seen. What is no longer
+    due (a deleted or held document) is left alone.
 
     call: identify or track. At least one bound is needed:
-    entity_id: one customer or order; since, until: range of enqueued_at
-    ('2026-11-01 00:00:00', UTC); everything: true.
+    entity_id: one customer or order; since, until: range in which the last
+    message was entered ('2026-11-01 00:00:00', UTC); everything: true.
 -#}
 {% macro requeue(call, entity_id=none, since=none, until=none, everything=false) %}
     {%- if call not in ('identify', 'track') -%}
@@ -16,43 +17,58 @@
     {%- if not (entity_id or since or until or everything) -%}
         {{ exceptions.raise_compiler_error("requeue: give entity_id, since, until, or everything: true.") }}
     {%- endif -%}
-    {%- set events = target.schema ~ '.segment_' ~ call ~ '_events' -%}
-    {%- set outbox = target.schema ~ '.segment_' ~ call ~ '_outbox' -%}
     {%- set filters = ['true'] -%}
-    {%- if entity_id %}{% do filters.append("entity_id = " ~ dbt.string_literal(entity_id | string)) %}{% endif -%}
-    {%- if since %}{% do filters.append("enqueued_at >= parseDateTime64BestEffort(" ~ dbt.string_literal(since | string) ~ ", 6, 'UTC')") %}{% endif -%}
-    {%- if until %}{% do filters.append("enqueued_at < parseDateTime64BestEffort(" ~ dbt.string_literal(until | string) ~ ", 6, 'UTC')") %}{% endif -%}
+    {%- if entity_id -%}{%- do filters.append('entity_id = ' ~ sql_text(entity_id)) -%}{%- endif -%}
+    {%- if since -%}{%- do filters.append('enqueued_at >= ' ~ instant(since)) -%}{%- endif -%}
+    {%- if until -%}{%- do filters.append('enqueued_at < ' ~ instant(until)) -%}{%- endif -%}
 
-    {%- set again = requeued_messages(events, filters | join(' and ')) -%}
-    {%- set count = run_query('select count() from (' ~ again ~ ')').columns[0].values()[0] -%}
-    {%- do run_query(settle_superseded(outbox, filters | join(' and '))) -%}
-    {%- do run_query('insert into ' ~ events ~ ' ' ~ again) -%}
+    {#- First the new messages, then the old ones out of the outbox: what is cut off
+        in between goes out twice, under two ids, and is not lost. -#}
+    {%- set events = target.schema ~ '.segment_' ~ call ~ '_events' -%}
+    {%- do run_query('insert into ' ~ events ~ ' ' ~ requeued_messages(call, events, filters | join(' and '))) -%}
+    {%- do run_query(settle_superseded(call, events)) -%}
+    {%- set count = run_query(
+        "select count() from " ~ events ~ " where dbt_invocation_id = '" ~ invocation_id ~ "'"
+    ).columns[0].values()[0] -%}
     {{ print('requeue: ' ~ count ~ ' ' ~ call ~ ' message(s) are in the outbox again with a new messageId.') }}
 {% endmacro %}
 
-{#- The last message of each entity and event in a range, with the next generation. -#}
-{% macro requeued_messages(events, range) -%}
-    select
-        toUUID(new_hex) as message_id,
-        call, event, user_id, anonymous_id, entity, entity_id, occurred_at,
-        replaceOne(message, replaceAll(toString(last.message_id), '-', ''), new_hex) as message,
-        message_bytes, payload_hash, version,
-        last.generation + 1 as generation,
-        now64(6, 'UTC') + toIntervalMicrosecond(row_number() over (order by enqueued_at)) as enqueued_at,
-        '{{ invocation_id }}' as dbt_invocation_id
-    from (
-        select *, {{ message_hex('call', 'event', 'entity_id', 'version', 'generation + 1') }} as new_hex
-        from (
-            select * from {{ events }}
-            order by enqueued_at desc
-            limit 1 by entity_id, event
-        )
-        where {{ range }}
-    ) as last
+{#- A moment, given as text in UTC. -#}
+{% macro instant(text) -%}
+parseDateTime64BestEffort({{ sql_text(text) }}, 6, 'UTC')
 {%- endmacro %}
 
-{#- Takes those messages of a range that are still in the outbox out of it. -#}
-{% macro settle_superseded(outbox, range) -%}
+{#- The current content of each entity and event in a range, with the next generation. -#}
+{% macro requeued_messages(call, events, range) -%}
+{%- set models = ['identify'] if call == 'identify' else ['order_completed', 'order_refunded'] -%}
+{%- set due -%}
+(
+        select
+            content.*,
+            last.version as version,
+            last.generation + 1 as generation
+        from (
+            {%- for model in models %}
+            select * from {{ target.schema }}.{{ model }}
+            {{ 'union all' if not loop.last }}
+            {%- endfor %}
+        ) as content
+        inner join (
+            select entity_id, event, version, generation
+            from (
+                select * from {{ events }}
+                order by enqueued_at desc
+                limit 1 by entity_id, event
+            )
+            where {{ range }}
+        ) as last on content.entity_id = last.entity_id and content.event = last.event
+    )
+{%- endset -%}
+{{ enqueued(due) }}
+{%- endmacro %}
+
+{#- Takes the pending messages out of the outbox that this invocation has replaced. -#}
+{% macro settle_superseded(call, events) -%}
     insert into {{ target.schema }}.segment_delivery_ledger
     select
         message_id, call, event, entity, entity_id,
@@ -65,6 +81,11 @@
         dbt_invocation_id,
         toDateTime64(0, 3, 'UTC') as sent_at,
         now64(3, 'UTC') as recorded_at
-    from {{ outbox }}
-    where {{ range }}
+    from {{ target.schema }}.segment_{{ call }}_outbox
+    where
+        dbt_invocation_id != '{{ invocation_id }}'
+        and (entity_id, event) in (
+            select entity_id, event from {{ events }}
+            where dbt_invocation_id = '{{ invocation_id }}'
+        )
 {%- endmacro %}

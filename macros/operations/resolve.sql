@@ -10,9 +10,9 @@
     {%- endif -%}
     {%- set matching = run_query(
         'select count() from ' ~ target.schema ~ '.segment_failed_events where not resolved'
-        ~ ' and entity_type = ' ~ dbt.string_literal(entity_type)
-        ~ ' and entity_id = ' ~ dbt.string_literal(entity_id | string)
-        ~ ' and error_code = ' ~ dbt.string_literal(error_code)
+        ~ ' and entity_type = ' ~ sql_text(entity_type)
+        ~ ' and entity_id = ' ~ sql_text(entity_id)
+        ~ ' and error_code = ' ~ sql_text(error_code)
     ).columns[0].values()[0] -%}
     {%- if matching == 0 -%}
         {{ exceptions.raise_compiler_error(
@@ -31,30 +31,30 @@
 {% macro resolved_ledger_rows(entity_type, entity_id, error_code, note) -%}
 {%- set ledger = target.schema ~ '.segment_delivery_ledger' -%}
 {%- set refused -%}
-    entity = {{ dbt.string_literal(entity_type) }}
-    and entity_id = {{ dbt.string_literal(entity_id) }}
-    and reason_code = {{ dbt.string_literal(error_code) }}
+    entity = {{ sql_text(entity_type) }}
+    and entity_id = {{ sql_text(entity_id) }}
+    and reason_code = {{ sql_text(error_code) }}
     and status = 'rejected'
 {%- endset -%}
     insert into {{ ledger }}
     select * replace (
-        'resolved' as status, {{ dbt.string_literal(note) }} as detail, now64(3, 'UTC') as recorded_at
+        'resolved' as status, {{ sql_text(note) }} as detail, now64(3, 'UTC') as recorded_at
     )
     from {{ ledger }} final
     where {{ refused }}
     union all
     select
         toUUID(lower(hex(MD5(concatWithSeparator(
-            '|', {{ dbt.string_literal(entity_type) }}, {{ dbt.string_literal(entity_id) }},
-            {{ dbt.string_literal(error_code) }}
+            '|', {{ sql_text(entity_type) }}, {{ sql_text(entity_id) }},
+            {{ sql_text(error_code) }}
         ))))) as message_id,
         '{{ 'identify' if entity_type == 'customer' else 'track' }}' as call,
         '' as event,
-        {{ dbt.string_literal(entity_type) }} as entity,
-        {{ dbt.string_literal(entity_id) }} as entity_id,
+        {{ sql_text(entity_type) }} as entity,
+        {{ sql_text(entity_id) }} as entity_id,
         'resolved' as status,
-        {{ dbt.string_literal(error_code) }} as reason_code,
-        {{ dbt.string_literal(note) }} as detail,
+        {{ sql_text(error_code) }} as reason_code,
+        {{ sql_text(note) }} as detail,
         0 as http_status,
         0 as attempt,
         toUUID('00000000-0000-0000-0000-000000000000') as batch_id,

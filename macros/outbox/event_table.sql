@@ -10,7 +10,7 @@
         'on_schema_change': 'fail',
         'full_refresh': false,
         'contract': {'enforced': true},
-        'engine': 'MergeTree()',
+        'engine': 'ReplicatedMergeTree()' if target.cluster else 'MergeTree()',
         'partition_by': 'toYYYYMM(enqueued_at)',
         'order_by': '(enqueued_at, message_id)',
     }) -}}

@@ -261,6 +261,38 @@ def test_full_refresh_resends_nothing_and_keeps_the_ledger(shop: Shop) -> None:
     assert shop.ledger_ids() == ledger
 
 
+def test_row_that_was_held_goes_out_by_itself_once_it_is_mended(shop: Shop) -> None:
+    before = shop.segment.stats()["received"]
+    document = "700000000000000020"
+    failures = "select error_code from {db}.segment_failed_events where entity_id = "
+    columns = (
+        "SID, DOC_NO, STATUS, SBS_NO, STORE_CODE, CURRENCY_NAME, SOLD_QTY, SALE_SUBTOTAL,"
+        " SALE_TOTAL_AMT, CREATED_DATETIME, MODIFIED_DATETIME"
+    )
+    header = f"'{document}', '9', '4', '1', '001', 'US DOLLARS', '1'"
+    shop.client.command(
+        f"insert into {shop.landing}.document ({columns}) values"
+        f" ({header}, '-5', '-5', '2026-11-01T10:00:00Z', '')"
+    )
+    shop.client.command(
+        f"insert into {shop.landing}.document_item (SID, DOC_SID, ITEM_TYPE, QTY, PRICE, ALU)"
+        f" values ('700000000000000021', '{document}', '1', '1', '5', '4711')"
+    )
+    shop.sync()
+    assert shop.rows(f"{failures}'{document}'") == [("sign_conflict",)]
+    assert shop.segment.stats()["received"] == before
+
+    shop.client.command(
+        f"insert into {shop.landing}.document ({columns}) values"
+        f" ({header}, '5', '5', '2026-11-01T10:00:00Z', '2026-11-02T10:00:00Z')"
+    )
+    shop.sync()
+    assert shop.rows(f"{failures}'{document}'") == []
+    [new] = shop.segment.messages()[before:]
+    assert new["message"]["properties"]["order_id"] == document
+    assert new["message"]["properties"]["total"] == 5
+
+
 def test_requeued_message_goes_out_under_a_new_id(shop: Shop) -> None:
     before = shop.segment.stats()["received"]
     arguments = json.dumps({"call": "identify", "entity_id": "700000000000000009"})
@@ -296,7 +328,7 @@ def test_failure_is_listed_and_can_be_resolved(shop: Shop) -> None:
             "entity_type": "order",
             "entity_id": "608763582000223884",
             "error_code": "currency_unmapped",
-            "note": "store closed",
+            "note": "the store's till \\ closed",
         }
     )
     shop.run("dbt", "run-operation", "resolve", "--args", arguments)

@@ -214,6 +214,23 @@ def test_when_everything_is_rejected_nothing_is_recorded(
     assert outbox.pending("track") == 4
 
 
+def test_one_message_alone_is_rejected_only_if_the_key_was_good_lately(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    [first] = outbox.enqueue("track", orders(1))
+    segment_server.fault({"status": 400})
+    with pytest.raises(EverythingRejectedError, match="SEGMENT_WRITE_KEY"):
+        send()
+    assert outbox.pending("track") == 1
+    assert send().accepted == 1
+
+    [second] = outbox.enqueue("track", orders(1))
+    segment_server.fault({"status": 400})
+    assert send().rejected == 1
+    ledger = outbox.ledger()
+    assert (ledger[first][0], ledger[second][0]) == ("accepted", "rejected")
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_stops_the_run_and_rejects_nothing(
     status: int, outbox: Outbox, send: Send, segment_server: SegmentServer

@@ -1,7 +1,17 @@
 -- Per document: how many lines each side has, and what the returned ones are worth.
 with lines as (
 
-    select * from {{ ref('int_lines_directed') }}
+    select
+        *,
+        -- Such a line would be missing from the order without a trace.
+        if(
+            direction in ('sale', 'return'),
+            arrayFilter(
+                name -> name != '',
+                [if(quantity is null, 'QTY', ''), if(price is null, 'PRICE', '')]
+            ), []
+        ) as missing_numbers
+    from {{ ref('int_lines_directed') }}
 
 ),
 
@@ -13,7 +23,9 @@ totals as (
         countIf(direction = 'sale' and measured_quantity != 0) as sale_lines,
         countIf(direction = 'return' and measured_quantity != 0) as return_lines,
         max(has_sign_conflict) as has_sign_conflict,
-        arraySort(groupUniqArrayArray(unreadable_numbers)) as unreadable_line_numbers,
+        arraySort(groupUniqArrayArray(
+            arrayConcat(unreadable_numbers, missing_numbers)
+        )) as unreadable_line_numbers,
         sumIf(ifNull(discounted_price, price) * measured_quantity, direction = 'return')
             as returned_amount,
         sumIf(ifNull(unit_tax, 0) * measured_quantity, direction = 'return') as returned_tax,

@@ -48,5 +48,12 @@ select
     tax,
     shipping_charge as shipping,
     ifNull(discount, 0) as discount,
-    coalesce(failure_code, if(sale_total is null, 'sale_amount_unknown', null)) as failure_code
+    coalesce(
+        failure_code,
+        multiIf(
+            sale_total is null, 'sale_amount_unknown',
+            sale_total < 0 or tax < 0 or shipping_charge < 0, 'sign_conflict',
+            null
+        )
+    ) as failure_code
 from valued

@@ -1,0 +1,8 @@
+-- Klaviyo refuses a customer with a malformed address. Before the message is entered.
+select
+    entity_id,
+    body
+from {{ ref('identify') }}
+where
+    JSONHas(body, 'traits', 'email')
+    and not match(JSONExtractString(body, 'traits', 'email'), '^[^@\\s]+@[^@\\s.]+(\\.[^@\\s.]+)+$')
