@@ -189,7 +189,7 @@ def test_a_port_changed_while_running(sandbox: Setup) -> None:
     up = sandbox.run("up", SEGMENT_PORT=str(free_port()))
     assert up.returncode == 1
     assert "already runs on port" in up.stderr
-    assert "sandbox down" in up.stderr
+    assert "make down" in up.stderr
     assert set(sandbox.pids()) == set(NAMES)
 
 
