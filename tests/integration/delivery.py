@@ -13,7 +13,8 @@ from clickhouse_connect.driver.client import Client
 
 from tests.conftest import ClickHouseServer, SegmentServer
 
-OUTBOX = Path(__file__).with_name("outbox.sql")
+EVENTS = Path(__file__).with_name("events.sql")
+VIEW = Path(__file__).with_name("outbox_view.sql")
 DELIVERY_TABLES = (
     "segment_delivery_ledger",
     "segment_delivery_attempts",
@@ -40,7 +41,8 @@ class Outbox:
         self.client.command(f"create database {self.database}")
         for name in DELIVERY_TABLES:
             self.client.command(f"create table {self.database}.{name} as {template}.{name}")
-        for statement in OUTBOX.read_text().split(";\n"):
+        views = [VIEW.read_text().replace("{call}", call) for call in ("identify", "track")]
+        for statement in [*EVENTS.read_text().split(";\n"), *views]:
             if statement.strip():
                 self.client.command(statement.replace("{database}", self.database))
 
