@@ -1,7 +1,7 @@
 """Fill the landing tables with the rows of an invented chain, of any size.
 
-The rows are made inside ClickHouse by history.sql; the same seed always makes the same rows. A second
-call with a higher `--first` goes on in time, for a day with new receipts.
+The rows are made inside ClickHouse by history.sql; the same seed always makes the same rows. A
+second call with a higher `--first` goes on in time, for a day with new receipts.
 
     python benchmarks/history.py --documents 1000000 --customers 50000
     python benchmarks/history.py --first 1000000 --documents 1000
@@ -22,6 +22,9 @@ QUERIES = queries.parse((HERE / "history.sql").read_text(encoding="utf-8"))
 CHUNK = 1_000_000
 """Receipts per insert, which bounds the memory."""
 
+STEPS = ("make_receipts", "insert_documents", "insert_document_items", "drop_receipts")
+"""The queries that add a chunk of receipts."""
+
 
 def create(client: Client, database: str) -> None:
     """Create the landing tables."""
@@ -35,9 +38,9 @@ def add_customers(client: Client, database: str, seed: int, first: int, count: i
 
 
 def add_documents(
-    client: Client, database: str, seed: int, customers: int, first: int, count: int
+    client: Client, database: str, seed: int, *, customers: int, first: int, count: int
 ) -> None:
-    """Insert receipts number `first` to `first + count`, of that many customers, with their lines."""
+    """Insert receipts number `first` to `first + count`, of so many customers, with their lines."""
     for start in range(first, first + count, CHUNK):
         binds = {
             "database": database,
@@ -46,7 +49,7 @@ def add_documents(
             "first": start,
             "documents": min(CHUNK, first + count - start),
         }
-        for query in ("make_receipts", "insert_documents", "insert_document_items", "drop_receipts"):
+        for query in STEPS:
             client.command(QUERIES[query], binds)
 
 
@@ -68,9 +71,9 @@ def main() -> None:
         client,
         database,
         arguments.seed,
-        arguments.customers,
-        arguments.first,
-        arguments.documents,
+        customers=arguments.customers,
+        first=arguments.first,
+        count=arguments.documents,
     )
 
 
