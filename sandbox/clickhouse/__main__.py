@@ -19,6 +19,7 @@ import uvicorn
 
 from sandbox.clickhouse.auth import Account
 from sandbox.clickhouse.datadir import DataDirectoryBusyError, locked
+from sandbox.clickhouse.protocol import ClickHouseProtocol
 
 _GRACE_S = 30  # running queries get this long to finish when the server is told to stop
 _LAST_WORDS_S = 10
@@ -58,9 +59,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="ClickHouse's engine (chDB) behind ClickHouse's HTTP interface, on one data "
         "directory. Prints 'ready http://HOST:PORT' once it serves. SIGTERM stops it when the "
         f"running queries are done; after {_GRACE_S} seconds it ends them.",
-        epilog="Environment: CLICKHOUSE_PORT and CLICKHOUSE_USER are the defaults of --port and "
-        "--user. CLICKHOUSE_PASSWORD, when set, is the password that clients must send; it is "
-        "never taken from the command line.",
+        epilog="Environment: CLICKHOUSE_PORT, CLICKHOUSE_USER and CLICKHOUSE_PASSWORD are the "
+        "defaults of --port, --user and --password.",
     )
     parser.add_argument(
         "--path",
@@ -84,6 +84,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--user",
         default=os.environ.get("CLICKHOUSE_USER") or "default",
         help="the only user that is let in (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--password",
+        help="the password that clients must send. Everybody on this machine can read command "
+        "lines: for a password that matters, set CLICKHOUSE_PASSWORD instead "
+        "(default: no password)",
     )
     return parser.parse_args(argv)
 
@@ -127,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    password = os.environ.pop("CLICKHOUSE_PASSWORD", "")
+    inherited = os.environ.pop("CLICKHOUSE_PASSWORD", "")
+    password = inherited if arguments.password is None else arguments.password
     _warn_when_open(arguments.host, password)
     try:
         with locked(arguments.path) as path, _listen(arguments.host, arguments.port) as listener:
@@ -146,7 +153,7 @@ def _serve(path: Path, listener: socket.socket, host: str, account: Account) -> 
     try:
         config = uvicorn.Config(
             http.asgi(),
-            http="httptools",
+            http=ClickHouseProtocol,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -1,39 +1,44 @@
-"""The HTTP side: routes, the life of one request, and the shape of answers."""
+"""The HTTP side: routes, and the life of one request."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
-import secrets
-from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Send
 
+from sandbox.clickhouse.answers import Answers, common_headers, counters_json
 from sandbox.clickhouse.auth import Account
-from sandbox.clickhouse.compression import Decoder, Encoder, choose_encoding
-from sandbox.clickhouse.engine import Engine, Progress
-from sandbox.clickhouse.errors import UNKNOWN_EXCEPTION, ClickHouseError
+from sandbox.clickhouse.blocks import BlockDecoder
+from sandbox.clickhouse.compression import Decoder, Pipeline
+from sandbox.clickhouse.engine import Engine
+from sandbox.clickhouse.errors import (
+    HTTP_LENGTH_REQUIRED,
+    QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
+    UNKNOWN_EXCEPTION,
+    ClickHouseError,
+)
 from sandbox.clickhouse.execution import Execution, Result
 from sandbox.clickhouse.incoming import Incoming
+from sandbox.clickhouse.protocol import wire_of
 from sandbox.clickhouse.request import HttpQuery, read
 from sandbox.clickhouse.sessions import Session, Sessions
 from sandbox.clickhouse.statement import InsertData
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_TEXT = "text/plain; charset=UTF-8"
 _MAX_FORM_FIELD_BYTES = 64 << 20
-_MIN_COMPRESSED_BYTES = 256  # smaller answers only grow
+_KILL_INTERVAL_S = 0.1
 
 
 class ClickHouseHttp:
@@ -49,6 +54,7 @@ class ClickHouseHttp:
         self._engine = engine
         self._account = account
         self._sessions = Sessions()
+        self._running: set[str] = set()  # query ids
         self._max_parallel = max_parallel
         self._limiter: anyio.CapacityLimiter | None = None
 
@@ -56,7 +62,8 @@ class ClickHouseHttp:
         """Build the ASGI application."""
         return Starlette(
             routes=[
-                Route("/ping", self._ping, methods=["GET", "HEAD"]),
+                Route("/ping", self._healthy, methods=["GET", "HEAD"]),
+                Route("/replicas_status", self._healthy, methods=["GET", "HEAD"]),
                 Route("/", self._root, methods=["GET", "HEAD", "POST"]),
             ],
             exception_handlers={404: self._not_found},
@@ -66,8 +73,8 @@ class ClickHouseHttp:
         """End all sessions."""
         self._sessions.close()
 
-    async def _ping(self, request: Request) -> Response:
-        return PlainTextResponse("Ok.\n", headers=self._common_headers())
+    async def _healthy(self, request: Request) -> Response:
+        return PlainTextResponse("Ok.\n", headers=common_headers(self._engine))
 
     async def _not_found(self, request: Request, error: Exception) -> Response:
         text = (
@@ -80,51 +87,54 @@ class ClickHouseHttp:
     async def _root(self, request: Request) -> Response:
         no_query = not request.url.query or "query" not in request.query_params
         if request.method == "HEAD" or (request.method == "GET" and no_query):
-            return PlainTextResponse("Ok.\n", headers=self._common_headers())
+            return await self._healthy(request)
+        accept_encoding = request.headers.get("accept-encoding", "")
+        answers = Answers(self._engine, None, "")
         query_id = request.query_params.get("query_id", "")
         try:
+            _require_length(request)
             query, body = await _read_request(request)
             query_id = query.query_id
             self._account.check(query.credentials)
-            return await self._answer(request.method, query, body, request)
+            answers = Answers(self._engine, query, accept_encoding)
+            return await self._answer(request, query, body, answers)
         except ClickHouseError as error:
             await _drain(request)
-            return self._error(error, query_id)
+            return answers.error(error, query_id)
         except ClientDisconnect:
             _log.info("query %s: the client went away while it sent the request", query_id)
             return Response(status_code=400)
         except Exception as error:  # the last resort: a client must get an answer
             _log.exception("query %s failed", query_id)
             await _drain(request)
-            return self._error(ClickHouseError.of(UNKNOWN_EXCEPTION, repr(error)), query_id)
+            return answers.error(ClickHouseError.of(UNKNOWN_EXCEPTION, repr(error)), query_id)
 
     async def _answer(
-        self, method: str, query: HttpQuery, body: AsyncIterator[bytes], request: Request
+        self, request: Request, query: HttpQuery, body: AsyncIterator[bytes], answers: Answers
     ) -> Response:
         """Run one query in its session and build the response."""
         incoming = Incoming(query.query, body)
         statement = await incoming.statement()
         session = self._acquire(query)
-        execution = Execution(self._engine, query, statement, session)
+        report = _progress_headers(request, query)
+        execution = Execution(self._engine, query, statement, session, report)
         finish = partial(self._finish, execution, query)
+        read_only = request.method == "GET"
         try:
             if statement.insert is not None:
-                result = await self._insert(execution, statement.insert, incoming, method == "GET")
+                result = await self._insert(execution, statement.insert, incoming, read_only)
             else:
-                text = incoming.text()
-                result = await self._in_thread(lambda: execution.run(text, method == "GET"))
+                run = partial(execution.run, incoming.text(), read_only)
+                result = await self._while_client_waits(request, query, execution, run)
         except BaseException:
             await finish()
             raise
-        encoding = choose_encoding(request.headers.get("accept-encoding", ""))
-        encoding = encoding if query.compressible else None
-        headers = self._result_headers(query, result, execution.elapsed_ns)
         if result.rest is None:
             await finish()
-            return _whole_response(b"".join(result.ready), headers, encoding)
-        if encoding:
-            headers["Content-Encoding"] = encoding
-        return ResultStream(self._blocks(result), headers, encoding, finish, self._engine.version)
+            return answers.whole(result, execution.elapsed_ns)
+        break_off = wire_of(request.scope).break_off
+        blocks = self._blocks(result)
+        return answers.stream(result, execution.elapsed_ns, blocks, finish, break_off)
 
     async def _insert(
         self, execution: Execution, insert: InsertData, incoming: Incoming, read_only: bool
@@ -150,6 +160,18 @@ class ClickHouseHttp:
             raise
         return Result(progress=progress)
 
+    async def _while_client_waits(
+        self, request: Request, query: HttpQuery, execution: Execution, run: Callable[[], _T]
+    ) -> _T:
+        """Run a query; one that only reads ends when nobody waits for it any more."""
+        if not query.end_with_client:
+            return await self._in_thread(run)
+        watcher = asyncio.create_task(_end_when_client_leaves(request, execution))
+        try:
+            return await self._in_thread(run)
+        finally:
+            watcher.cancel()
+
     async def _blocks(self, result: Result) -> AsyncIterator[bytes]:
         """Yield a result's parts, each fetched in a worker thread."""
         for block in result.ready:
@@ -162,16 +184,26 @@ class ClickHouseHttp:
             yield block
 
     def _acquire(self, query: HttpQuery) -> Session | None:
-        if query.session is None:
-            return None
-        return self._sessions.acquire(query.credentials.user, query.session)
+        """Take what belongs to one request at a time: the query id, and the session."""
+        if query.query_id in self._running:
+            raise ClickHouseError.of(
+                QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
+                f"Query with id = {query.query_id} is already running.",
+            )
+        session = None
+        if query.session is not None:
+            session = self._sessions.acquire(query.credentials.user, query.session)
+        self._running.add(query.query_id)
+        return session
 
     async def _finish(self, execution: Execution, query: HttpQuery) -> None:
         """Give back what a request holds, whatever became of it."""
         try:
-            with anyio.CancelScope(shield=True):
-                await self._in_thread(execution.close)
+            if execution.is_open:
+                with anyio.CancelScope(shield=True):
+                    await self._in_thread(execution.close)
         finally:
+            self._running.discard(query.query_id)
             if query.session is not None:
                 self._sessions.release(query.credentials.user, query.session)
 
@@ -180,107 +212,51 @@ class ClickHouseHttp:
             self._limiter = anyio.CapacityLimiter(self._max_parallel)
         return await to_thread.run_sync(call, limiter=self._limiter)
 
-    def _common_headers(self) -> dict[str, str]:
-        return {
-            "Content-Type": _TEXT,
-            "X-ClickHouse-Server-Display-Name": self._engine.display_name,
-        }
 
-    def _result_headers(self, query: HttpQuery, result: Result, elapsed_ns: int) -> dict[str, str]:
-        headers = {
-            **self._common_headers(),
-            "Content-Type": result.content_type,
-            "X-ClickHouse-Query-Id": query.query_id,
-            "X-ClickHouse-Timezone": query.settings.get("session_timezone", self._engine.timezone),
-            "X-ClickHouse-Summary": _summary(result.progress, elapsed_ns),
-        }
-        if result.format:
-            headers["X-ClickHouse-Format"] = result.format
-        return headers
-
-    def _error(self, error: ClickHouseError, query_id: str) -> Response:
-        headers = {
-            **self._common_headers(),
-            "X-ClickHouse-Exception-Code": str(error.code),
-            "X-ClickHouse-Query-Id": query_id,
-        }
-        if error.status == 401:
-            headers["WWW-Authenticate"] = 'Basic realm="ClickHouse server HTTP API"'
-        return Response(error.body(self._engine.version), error.status, headers)
+def _require_length(request: Request) -> None:
+    """Refuse a POST that does not say where its body ends, as a server does."""
+    says_length = {"content-length", "transfer-encoding"} & set(request.headers)
+    if request.method == "POST" and not says_length:
+        raise ClickHouseError.of(
+            HTTP_LENGTH_REQUIRED,
+            "The Transfer-Encoding is not chunked and there is no Content-Length header for POST "
+            "request",
+        )
 
 
-class ResultStream(StreamingResponse):
-    """A result whose size is not known when it starts.
-
-    An error on the way can no longer change the status. As in a server, it is then written into
-    the body between marks that carry the tag of ``X-ClickHouse-Exception-Tag``, and the
-    connection is cut instead of ended in good order.
-    """
-
-    def __init__(
-        self,
-        blocks: AsyncIterator[bytes],
-        headers: dict[str, str],
-        encoding: str | None,
-        finish: Callable[[], Any],
-        version: str,
-    ) -> None:
-        self._tag = secrets.token_hex(8)
-        super().__init__(blocks, headers={**headers, "X-ClickHouse-Exception-Tag": self._tag})
-        self._blocks = blocks
-        self._encoder = Encoder(encoding)
-        self._finish = finish
-        self._version = version
-
-    async def stream_response(self, send: Send) -> None:
-        """Send the blocks as they come."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        failure: ClickHouseError | None = None
-        try:
-            async for block in self._blocks:
-                await self._send(send, self._encoder.feed(block))
-        except ClickHouseError as error:
-            failure = error
-        finally:
-            await self._finish()
-        if failure is not None:
-            marked = self._encoder.feed(self._marked(failure)) + self._encoder.finish()
-            await self._send(send, marked)
-            _log.warning("a result broke off: %s", failure)
-            return
-        last = {"type": "http.response.body", "body": self._encoder.finish(), "more_body": False}
-        await send(last)
-
-    async def _send(self, send: Send, data: bytes) -> None:
-        if data:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-
-    def _marked(self, error: ClickHouseError) -> bytes:
-        text, tag = error.body(self._version), self._tag
-        size = len(text.encode())
-        mark = "__exception__"
-        return f"\r\n{mark}\r\n{tag}\r\n{text}{size} {tag}\r\n{mark}\r\n".encode()
+async def _end_when_client_leaves(request: Request, execution: Execution) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    while True:  # until it is cancelled: the query may only just be starting
+        await to_thread.run_sync(execution.end)
+        await asyncio.sleep(_KILL_INTERVAL_S)
 
 
-def _whole_response(body: bytes, headers: dict[str, str], encoding: str | None) -> Response:
-    if encoding and len(body) >= _MIN_COMPRESSED_BYTES:
-        encoder = Encoder(encoding)
-        body = encoder.feed(body) + encoder.finish()
-        headers = {**headers, "Content-Encoding": encoding}
-    return Response(body, headers=headers)
+def _progress_headers(
+    request: Request, query: HttpQuery
+) -> Callable[[Mapping[str, int]], None] | None:
+    """Make the function that sends progress headers, if they are wanted."""
+    if query.progress_ms is None:
+        return None
+    interval_s = query.progress_ms / 1000
+    loop = asyncio.get_running_loop()
+    send = wire_of(request.scope).send_header
+    last = time.monotonic()
 
+    def report(counters: Mapping[str, int]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= interval_s:
+            last = time.monotonic()
+            loop.call_soon_threadsafe(send, "X-ClickHouse-Progress", counters_json(counters))
 
-def _summary(progress: Progress, elapsed_ns: int) -> str:
-    """Write the counters as a server does: a JSON object with numbers as text."""
-    counters = {**asdict(progress), "elapsed_ns": elapsed_ns, "total_rows_to_read": 0}
-    return json.dumps({name: str(value) for name, value in counters.items()})
+    return report
 
 
 async def _read_request(request: Request) -> tuple[HttpQuery, AsyncIterator[bytes]]:
     """Read parameters, headers and, if there is one, the form; the body stays a stream."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         query = read(request.headers, request.query_params)
-        return query, _decoded(request)
+        return query, _decoded(request, query)
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
     form = await request.form(max_files=100, max_part_size=_MAX_FORM_FIELD_BYTES)
@@ -292,11 +268,12 @@ async def _read_request(request: Request) -> tuple[HttpQuery, AsyncIterator[byte
     return read(request.headers, request.query_params, fields, files), _nothing()
 
 
-async def _decoded(request: Request) -> AsyncIterator[bytes]:
-    decoder = Decoder(request.headers.get("content-encoding", ""))
+async def _decoded(request: Request, query: HttpQuery) -> AsyncIterator[bytes]:
+    blocks = [BlockDecoder(query.verify_blocks)] if query.decompress else []
+    decoder = Pipeline(Decoder(request.headers.get("content-encoding", "")), *blocks)
     async for chunk in request.stream():
         yield decoder.feed(chunk)
-    decoder.finish()
+    yield decoder.finish()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

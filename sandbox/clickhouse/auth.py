@@ -27,15 +27,26 @@ class Credentials:
         """Take credentials from X-ClickHouse headers, Basic auth or URL parameters.
 
         Raises:
-            ClickHouseError: The Authorization header cannot be read (code 516).
+            ClickHouseError: They come in two ways at once, name no user, or the Authorization
+                header cannot be read (code 516).
         """
-        if "x-clickhouse-user" in headers or "x-clickhouse-key" in headers:
-            return cls(
-                headers.get("x-clickhouse-user") or "default", headers.get("x-clickhouse-key", "")
-            )
+        ways: list[tuple[str, Credentials]] = []
+        user, key = headers.get("x-clickhouse-user", ""), headers.get("x-clickhouse-key", "")
+        if user or key:
+            ways.append(("X-ClickHouse HTTP headers", cls(user, key)))
         if "authorization" in headers:
-            return cls._of_basic(headers["authorization"])
-        return cls(params.get("user") or "default", params.get("password", ""))
+            ways.append(("Authorization HTTP header", cls._of_basic(headers["authorization"])))
+        if "user" in params or "password" in params:
+            given = cls(params.get("user", "default"), params.get("password", ""))
+            ways.append(("authentication via parameters", given))
+        if not ways:
+            return cls("default", "")
+        way, found = ways[0]
+        if len(ways) > 1:
+            raise _invalid(f"it is not allowed to use {way} and {ways[1][0]} simultaneously")
+        if not found.user:
+            raise _invalid(f"got an empty user name from {way}")
+        return found
 
     @classmethod
     def _of_basic(cls, header: str) -> Credentials:
@@ -45,10 +56,12 @@ class Credentials:
                 raise ValueError(f"the scheme {scheme} is not supported, send Basic")
             user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
         except (ValueError, binascii.Error) as error:
-            raise ClickHouseError.of(
-                AUTHENTICATION_FAILED, f"Invalid authentication: {error}"
-            ) from error
-        return cls(user or "default", password)
+            raise _invalid(str(error)) from error
+        return cls(user, password)
+
+
+def _invalid(reason: str) -> ClickHouseError:
+    return ClickHouseError.of(AUTHENTICATION_FAILED, f"Invalid authentication: {reason}")
 
 
 @dataclass(frozen=True)

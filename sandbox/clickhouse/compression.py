@@ -25,6 +25,38 @@ _GZIP_WINDOW = 31
 _ANY_ZLIB_WINDOW = 47
 
 
+class Stage(Protocol):
+    """One step on the way of a body: takes chunks, gives chunks."""
+
+    def feed(self, data: bytes, /) -> bytes:
+        """Take one chunk; may return nothing while bytes are gathered."""
+        ...
+
+    def finish(self) -> bytes:
+        """Return what is left when all chunks have been fed."""
+        ...
+
+
+class Pipeline:
+    """Stages one after the other."""
+
+    def __init__(self, *stages: Stage) -> None:
+        self._stages = stages
+
+    def feed(self, data: bytes) -> bytes:
+        """Send one chunk through all stages."""
+        for stage in self._stages:
+            data = stage.feed(data)
+        return data
+
+    def finish(self) -> bytes:
+        """End the stages in turn."""
+        data = b""
+        for stage in self._stages:
+            data = stage.feed(data) + stage.finish()
+        return data
+
+
 class _Frame(Protocol):
     """A decoder of one compressed frame, as the standard library and lz4 shape it."""
 
@@ -92,14 +124,15 @@ class Decoder:
             raise self._broken(str(error)) from error
         return b"".join(parts)
 
-    def finish(self) -> None:
-        """Check that the last frame was whole.
+    def finish(self) -> bytes:
+        """Check that the last frame was whole; nothing is held back.
 
         Raises:
             ClickHouseError: The body ended inside a frame (code 271).
         """
         if self._frame is not None:
             raise self._broken("the body ends inside a compressed frame")
+        return b""
 
     def _broken(self, reason: str) -> ClickHouseError:
         return ClickHouseError.of(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ _CONFIG = """\
     <query_log>
         <database>system</database>
         <table>query_log</table>
-        <flush_interval_milliseconds>7500</flush_interval_milliseconds>
+        <flush_interval_milliseconds>1000</flush_interval_milliseconds>
         <ttl>event_date + INTERVAL 7 DAY</ttl>
     </query_log>
 </clickhouse>
@@ -222,6 +222,10 @@ class Connection:
     def _rows(self, sql: str) -> list[list[Any]]:
         return [json.loads(line) for line in self.run(sql)[0].splitlines()]
 
+    def on_progress(self, report: Callable[[Mapping[str, int]], None] | None) -> None:
+        """Name the function that gets the counters of running queries, or None for none."""
+        self._raw.set_progress_callback(report)
+
     def count_statements(self, sql: str | bytes) -> int:
         """Count the statements of a text; 0 when it does not parse."""
         return int(self._classify(sql)["statement_count"])
@@ -293,11 +297,18 @@ class Engine:
         with self._lock:
             return _connect(str(self._path))
 
+    def kill_query(self, log_comment: str) -> None:
+        """End the queries with this ``log_comment``; their callers get an error (code 394)."""
+        self._kill(f"Settings['log_comment'] = {quote(log_comment)}")
+
     def kill_queries(self) -> None:
-        """End every query that runs now; their callers get an error (code 394)."""
+        """End every query that runs now."""
+        self._kill("query_id != queryID()")
+
+    def _kill(self, which: str) -> None:
         connection = self.connect()
         try:
-            connection.run("KILL QUERY WHERE query_id != queryID() ASYNC")
+            connection.run(f"KILL QUERY WHERE {which} ASYNC")
         finally:
             connection.close()
 

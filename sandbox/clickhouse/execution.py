@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO
 
+from sandbox.clickhouse import query_ids
 from sandbox.clickhouse.engine import (
     STREAMABLE_FORMATS,
     Connection,
@@ -40,6 +41,10 @@ _NO_RESULT = frozenset(
     ]
 )
 _UNSTREAMABLE_WORDS = (b"totals", b"extremes", b"json_array_of_rows")
+# In a session, an earlier SET may ask for them.
+_UNSTREAMABLE_SETTINGS = (
+    "SELECT toUInt8(getSetting('extremes') OR getSetting('output_format_json_array_of_rows'))"
+)
 
 
 @dataclass
@@ -62,15 +67,31 @@ class Result:
 
 
 class Execution:
-    """One request's work: open, then one of the ways to run it, then close."""
+    """One request's work: open, then one of the ways to run it, then close.
+
+    Args:
+        engine: The engine.
+        query: What the request asks for.
+        statement: What its text turned out to be.
+        session: The state to run in, or None for a fresh one.
+        report: Called with the counters of the query while it runs, in a thread of the engine.
+    """
 
     def __init__(
-        self, engine: Engine, query: HttpQuery, statement: Statement, session: Session | None
+        self,
+        engine: Engine,
+        query: HttpQuery,
+        statement: Statement,
+        session: Session | None,
+        report: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
         self._engine = engine
         self._query = query
         self._statement = statement
         self._session = session
+        self._report = report
+        self._only_reads = False
+        self._is_open = True
         self._stack = ExitStack()
         self._started = time.monotonic_ns()
 
@@ -85,10 +106,18 @@ class Execution:
         Raises:
             ClickHouseError: The statement is refused or fails.
         """
-        connection = self._open()
+        result = self._run(self._open(), text, read_only)
+        if result.rest is None:
+            self.close()  # now: a later call would need a thread of its own
+        return result
+
+    def _run(self, connection: Connection, text: bytes, read_only: bool) -> Result:
         self._check(connection, text, read_only)
+        text = query_ids.rewrite(text, self._statement.keyword)
+        if text[:1].isspace():
+            text = b"/**/" + text  # or the engine drops the blanks, and system.query_log too
         name, content_type = self._output_format()
-        if not self._can_stream(name, text):
+        if not self._can_stream(connection, name, text):
             data, progress = connection.run(text, name)
             if not data and self._statement.keyword in _NO_RESULT:
                 return Result(progress=progress)
@@ -129,8 +158,19 @@ class Execution:
         sql = insert.head[:start] + source + insert.head[end:]
         return self._open().run(sql)[1]
 
+    def end(self) -> None:
+        """End the query if it only reads and the engine has begun it."""
+        if self._only_reads:
+            self._engine.kill_query(self._query.settings["log_comment"])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still has to be closed."""
+        return self._is_open
+
     def close(self) -> None:
         """Cancel what still runs and give the connection back."""
+        self._is_open = False
         self._stack.close()
 
     def _open(self) -> Connection:
@@ -145,6 +185,9 @@ class Execution:
             connection = self._engine.connect()
             self._stack.callback(connection.close)
             connection.apply(query.settings, query.database)
+        if self._report is not None:
+            connection.on_progress(self._report)
+            self._stack.callback(connection.on_progress, None)
         if query.roles:
             connection.run("SET ROLE " + ", ".join(quote_name(role) for role in query.roles))
         for table in query.external_tables:
@@ -172,8 +215,8 @@ class Execution:
                 "The client writes and reads its files itself",
             )
         allowed = ("SET", "USE")  # what the read-only mode of a server lets pass
-        may_write = not read_only or self._statement.keyword in allowed
-        if not may_write and not connection.is_read_only(text):
+        self._only_reads = connection.is_read_only(text)
+        if read_only and not self._only_reads and self._statement.keyword not in allowed:
             self.refuse_write()
 
     def refuse_write(self) -> None:
@@ -184,20 +227,20 @@ class Execution:
             "readonly. You should use method POST for modifying queries.",
         )
 
-    def _can_stream(self, output_format: str, text: bytes) -> bool:
+    def _can_stream(self, connection: Connection, output_format: str, text: bytes) -> bool:
         """Tell whether the blocks of this result join into what the engine gives as a whole.
 
         Totals and extremes are lost in blocks, and each block would be a JSON array of its own.
-        A session's own settings may ask for either, so sessions that hold state do not stream.
         """
         if output_format not in STREAMABLE_FORMATS:
             return False
         if self._statement.keyword not in ("SELECT", "WITH"):
             return False
-        if self._session is not None and self._session.connection is not None:
-            return False
         asked = text.lower() + " ".join(self._query.settings).encode()
-        return not any(word in asked for word in _UNSTREAMABLE_WORDS)
+        if any(word in asked for word in _UNSTREAMABLE_WORDS):
+            return False
+        has_state = self._session is not None and self._session.connection is not None
+        return not has_state or connection.run(_UNSTREAMABLE_SETTINGS)[0] == b"0\n"
 
     def _output_format(self) -> tuple[str, str]:
         """The format of the query's FORMAT clause, else the request's default."""

@@ -9,13 +9,9 @@ from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, QueryParams
 
+from sandbox.clickhouse import query_ids
 from sandbox.clickhouse.auth import Credentials
-from sandbox.clickhouse.errors import (
-    BAD_ARGUMENTS,
-    INVALID_SESSION_TIMEOUT,
-    NOT_IMPLEMENTED,
-    ClickHouseError,
-)
+from sandbox.clickhouse.errors import BAD_ARGUMENTS, INVALID_SESSION_TIMEOUT, ClickHouseError
 
 # Parameters that speak to the HTTP handler; all others are settings, as in a server.
 _HANDLER_PARAMS = frozenset(
@@ -44,6 +40,7 @@ _EXTERNAL_TABLE_SUFFIXES = ("_format", "_structure", "_types")
 _SETTING_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _DEFAULT_SESSION_TIMEOUT_S = 60
 _MAX_SESSION_TIMEOUT_S = 3600
+_DEFAULT_PROGRESS_INTERVAL_MS = "100"
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,12 @@ class HttpQuery:
         settings: Settings and ``param_*`` of this request alone.
         format: The output format when the query names none.
         wait_end: Whether the answer starts only when the query has ended.
-        compressible: Whether the answer may be compressed.
+        http_compression: Whether the answer may be compressed as ``Accept-Encoding`` says.
+        compress: Whether the answer is to come in ClickHouse's compressed blocks.
+        decompress: Whether the body comes in such blocks.
+        verify_blocks: Whether the checksums of these are checked.
+        progress_ms: Milliseconds between two progress headers; None when none are wanted.
+        end_with_client: Whether a query that only reads ends when its client leaves.
     """
 
     query: str
@@ -98,7 +100,12 @@ class HttpQuery:
     session: SessionRequest | None
     roles: tuple[str, ...]
     wait_end: bool
-    compressible: bool
+    http_compression: bool
+    compress: bool
+    decompress: bool
+    verify_blocks: bool
+    progress_ms: int | None
+    end_with_client: bool
     external_tables: tuple[ExternalTable, ...] = field(default=())
 
 
@@ -114,24 +121,32 @@ def read(
         ClickHouseError: A parameter is malformed or asks for what the sandbox does not have.
     """
     values = {**dict(params), **(form or {})}
-    _refuse_native_compression(values)
     external = tuple(_external_table(name, data, values) for name, data in (files or {}).items())
     settings = _settings(values, external)
-    query_id = values.get("query_id") or str(uuid.uuid4())
-    # The engine gives every query an id of its own; this keeps the client's in system.query_log.
-    settings.setdefault("log_comment", query_id)
+    query_id = values.get("query_id") or headers.get("x-clickhouse-query-id") or str(uuid.uuid4())
+    comment = query_ids.log_comment(query_id, settings.get("log_comment", ""))
+    settings["log_comment"] = comment
     settings.setdefault("implicit_select", "0")  # on in chDB, off in a server
     return HttpQuery(
         query=values.get("query", ""),
         query_id=query_id,
-        database=values.get("database") or headers.get("x-clickhouse-database", ""),
-        format=values.get("default_format") or headers.get("x-clickhouse-format", "TabSeparated"),
+        database=headers.get("x-clickhouse-database") or values.get("database", ""),
+        format=(
+            headers.get("x-clickhouse-format") or values.get("default_format") or "TabSeparated"
+        ),
         settings=settings,
         credentials=Credentials.of(headers, values),
         session=_session(values),
         roles=tuple(params.getlist("role")),
-        wait_end=_is_true(values.get("wait_end_of_query")),
-        compressible=_is_true(values.get("enable_http_compression", "1")),
+        wait_end=_is_true(values.get("wait_end_of_query") or values.get("http_wait_end_of_query")),
+        http_compression=_is_true(values.get("enable_http_compression", "1")),
+        compress=_is_true(values.get("compress")),
+        decompress=_is_true(values.get("decompress")),
+        verify_blocks=not _is_true(
+            values.get("http_native_compression_disable_checksumming_on_decompress")
+        ),
+        progress_ms=_progress_interval(values),
+        end_with_client=_is_true(values.get("cancel_http_readonly_queries_on_client_close", "1")),
         external_tables=external,
     )
 
@@ -140,14 +155,15 @@ def _is_true(value: str | None) -> bool:
     return (value or "0").lower() not in ("0", "false", "")
 
 
-def _refuse_native_compression(values: Mapping[str, str]) -> None:
-    for name, instead in (("compress", "Accept-Encoding"), ("decompress", "Content-Encoding")):
-        if _is_true(values.get(name)):
-            raise ClickHouseError.of(
-                NOT_IMPLEMENTED,
-                f"{name}=1 (ClickHouse's own block compression) is not supported here. "
-                f"Use HTTP compression with the header {instead}",
-            )
+def _progress_interval(values: Mapping[str, str]) -> int | None:
+    if not _is_true(values.get("send_progress_in_http_headers")):
+        return None
+    text = values.get("http_headers_progress_interval_ms", _DEFAULT_PROGRESS_INTERVAL_MS)
+    if not text.isdecimal():
+        raise ClickHouseError.of(
+            BAD_ARGUMENTS, f"http_headers_progress_interval_ms is a number, not '{text}'"
+        )
+    return int(text)
 
 
 def _settings(values: Mapping[str, str], external: tuple[ExternalTable, ...]) -> dict[str, str]:

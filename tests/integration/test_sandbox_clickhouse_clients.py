@@ -1,5 +1,6 @@
 """Unmodified clients: clickhouse-connect, and the statements that dbt-clickhouse sends."""
 
+import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import clickhouse_connect
 import pytest
+from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 from clickhouse_connect.driver.external import ExternalData
@@ -19,17 +21,21 @@ Connect = Callable[..., Client]
 
 
 @pytest.fixture(scope="module")
-def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connect]:
-    """Opens clients of one server."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server of this module's own."""
     with sandbox_server("sandbox.clickhouse", tmp_path_factory.mktemp("clickhouse")) as (_, url):
-        address = urlsplit(url)
+        yield url
 
-        def open_client(**options: object) -> Client:
-            return clickhouse_connect.get_client(
-                host=address.hostname, port=address.port, **options
-            )
 
-        yield open_client
+@pytest.fixture(scope="module")
+def connect(server: str) -> Connect:
+    """Opens clients of the server."""
+    address = urlsplit(server)
+
+    def open_client(**options: object) -> Client:
+        return clickhouse_connect.get_client(host=address.hostname, port=address.port, **options)
+
+    return open_client
 
 
 @pytest.fixture
@@ -188,6 +194,42 @@ def test_what_dbt_does_to_seeds(client):
     client.command(f"INSERT INTO seed (id, name) SETTINGS async_insert = 0 FORMAT CSV\n{rows}")
     assert client.command("SELECT name FROM seed WHERE id = 7") == 'a "quoted" name, 7'
     assert client.command("SELECT count() FROM seed") == 20_000
+
+
+@pytest.mark.parametrize("compress", [False, "lz4", "zstd", "gzip"])
+def test_the_async_client(client, server, compress):
+    address = urlsplit(server)
+
+    async def use(async_client: AsyncClient) -> None:
+        rows = [[n, f"name {n}"] for n in range(20_000)]
+        written = await async_client.insert("t", rows, column_names=["a", "s"])
+        assert written.written_rows == 20_000
+        count = "SELECT count() FROM t WHERE a < {high:Int64}"
+        counts = await asyncio.gather(
+            *(async_client.query(count, parameters={"high": high}) for high in range(10))
+        )
+        assert [result.result_rows for result in counts] == [[(high,)] for high in range(10)]
+        got = 0
+        async with await async_client.query_rows_stream("SELECT * FROM t") as stream:
+            async for _ in stream:
+                got += 1
+        assert got == 20_000
+        with pytest.raises(DatabaseError) as caught:
+            await async_client.query("SELECT * FROM nowhere")
+        assert caught.value.code == 60
+
+    async def connect_and_use() -> None:
+        async with await clickhouse_connect.get_async_client(
+            host=address.hostname,
+            port=address.port,
+            database=client.database,
+            compress=compress,
+            autogenerate_session_id=False,
+        ) as async_client:
+            await use(async_client)
+
+    client.command("CREATE TABLE t (a Int64, s String) ENGINE = MergeTree ORDER BY a")
+    asyncio.run(connect_and_use())
 
 
 def test_parallel_clients_lose_nothing(client, connect):

@@ -54,9 +54,9 @@ def run(url: str, sql: str, **params: str) -> str:
 def test_help_explains_every_option():
     answer = call("--help")
     assert answer.returncode == 0
-    for word in ("--path", "--host", "--port", "--user", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_PORT"):
+    options = ("--path", "--host", "--port", "--user", "--password")
+    for word in (*options, "CLICKHOUSE_PASSWORD", "CLICKHOUSE_PORT"):
         assert word in answer.stdout
-    assert "--password" not in answer.stdout
 
 
 def test_a_second_server_on_the_directory_and_on_the_port_is_refused(tmp_path):
@@ -80,6 +80,13 @@ def test_it_listens_on_loopback_only(tmp_path):
         table = Path(f"/proc/{running.pid}/net/tcp").read_text()
         local = re.findall(rf"^ *\d+: ([0-9A-F]+):{port:04X} 00000000:0000 0A", table, re.M)
         assert local == [socket.inet_aton("127.0.0.1")[::-1].hex().upper()]
+
+
+def test_password_on_the_command_line(tmp_path):
+    with serve(tmp_path / "data", "--user", "ann", "--password", "se:cret") as (_, url):
+        for password, status in (("wrong", 403), ("se:cret", 200)):
+            answer = httpx.post(url, content="SELECT 1", auth=("ann", password), trust_env=False)
+            assert answer.status_code == status
 
 
 def test_password(tmp_path):
@@ -183,6 +190,22 @@ def test_a_large_insert_does_not_need_its_size_in_memory(tmp_path):
     assert grown < 280_000_000
 
 
+def test_memory_does_not_grow_with_the_number_of_requests(tmp_path):
+    with sandbox_server(MODULE, tmp_path / "data") as (running, url):
+        run(url, "CREATE TABLE t (a Int64) ENGINE = Memory")
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+
+            def requests(count: int) -> int:
+                for number in range(count):
+                    session = {"session_id": f"s{number}", "session_timeout": "0"}
+                    for sql in ("SELECT 1", "SELECT * FROM nowhere", "SET max_threads = 1"):
+                        client.post("/", content=sql, params=session)
+                return resident_bytes(running.pid)
+
+            before = requests(200)
+            assert requests(400) - before < 40_000_000
+
+
 def test_an_insert_that_breaks_off_leaves_nothing_of_its_last_block(tmp_path):
     with sandbox_server(MODULE, tmp_path / "data") as (_, url):
         run(url, "CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a")
@@ -198,8 +221,16 @@ def test_an_insert_that_breaks_off_leaves_nothing_of_its_last_block(tmp_path):
 
 
 def peak_bytes(pid: int) -> int:
+    return memory_bytes(pid, "VmHWM")
+
+
+def resident_bytes(pid: int) -> int:
+    return memory_bytes(pid, "VmRSS")
+
+
+def memory_bytes(pid: int, field: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
+    return int(re.findall(rf"{field}:\s+(\d+) kB", status)[0]) * 1024
 
 
 def test_a_reader_that_never_reads_does_not_hold_others_up(tmp_path):

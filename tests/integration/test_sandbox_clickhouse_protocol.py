@@ -3,16 +3,22 @@
 import gzip
 import itertools
 import json
+import socket
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import lz4.frame
 import pytest
 import zstandard
 
+from sandbox.clickhouse.blocks import BlockDecoder, BlockEncoder
 from tests.processes import sandbox_server
 
 NEVER_ENDING = "SELECT throwIf(number = 2000000) FROM numbers(3000000)"
@@ -51,6 +57,7 @@ def summary(answer: httpx.Response) -> dict[str, int]:
 def test_health(http):
     assert http.get("/ping").text == "Ok.\n"
     assert http.head("/ping").status_code == 200
+    assert http.get("/replicas_status").text == "Ok.\n"
     assert http.get("/").text == "Ok.\n"
     assert http.get("/nothing-here").status_code == 404
 
@@ -269,7 +276,6 @@ def test_errors(http, sql, code, name, status):
             159,
             408,
         ),
-        ({"compress": "1"}, 48, 501),
         ({"session_id": "s", "session_timeout": "99999"}, 374, 500),
         ({"session_id": "never-seen", "session_check": "1"}, 372, 500),
     ],
@@ -309,6 +315,17 @@ def test_session_keeps_temporary_tables_and_settings(http):
     run(http, "SELECT 1", close_session="1", **session)
     answer = http.post("/", params={"session_check": "1", **session}, content="SELECT 1")
     assert answer.headers["X-ClickHouse-Exception-Code"] == "372"
+
+
+def test_a_session_with_state_streams_too(http):
+    session = {"session_id": uuid.uuid4().hex}
+    run(http, "CREATE TEMPORARY TABLE scratch (a Int8)", **session)
+    sql = "SELECT number FROM numbers(200000)"
+    answer = http.post("/", content=sql, params=session)
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert answer.text.count("\n") == 200_000
+    run(http, "SET extremes = 1", **session)
+    assert run(http, sql, **session).endswith("199999\n\n0\n199999\n")
 
 
 def test_a_session_serves_one_request_at_a_time(http, server):
@@ -381,6 +398,91 @@ def test_a_reader_that_leaves_ends_its_query(http):
     pytest.fail("the query still runs")
 
 
+def wait_for(http: httpx.Client, sql: str, expected: str, seconds: float = 20) -> None:
+    """Wait until a query gives what is expected."""
+    deadline = time.monotonic() + seconds
+    while (got := run(http, sql)) != expected:
+        if time.monotonic() > deadline:
+            pytest.fail(f"{sql} still gives {got!r}")
+        time.sleep(0.02)
+
+
+SLOW = "SELECT sum(sleepEachRow(0.01)) FROM numbers({rows})"
+SLOW_SETTINGS = {"max_block_size": "10", "function_sleep_max_microseconds_per_block": "100000000"}
+
+
+@contextmanager
+def slow_query(http: httpx.Client, query_id: str) -> Iterator[list[httpx.Response]]:
+    """Run a query of 30 seconds under an id; the list gets its answer."""
+    answers: list[httpx.Response] = []
+    sql = SLOW.format(rows=3000)
+    params = {"query_id": query_id, **SLOW_SETTINGS}
+    slow = threading.Thread(
+        target=lambda: answers.append(http.post("/", content=sql, params=params))
+    )
+    slow.start()
+    wait_for(http, running(query_id), "1\n")
+    yield answers
+    slow.join()
+
+
+def running(query_id: str) -> str:
+    return f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'"
+
+
+@pytest.mark.parametrize("how", ["SYNC", "ASYNC"])
+def test_kill_query_by_the_clients_id(http, how):
+    query_id = f"victim-{uuid.uuid4()}"
+    with slow_query(http, query_id) as answers:
+        killed = run(http, f"KILL QUERY WHERE query_id IN ('{query_id}') {how} FORMAT JSONEachRow")
+        assert json.loads(killed)["query"].startswith("SELECT sum(sleepEachRow")
+    assert answers[0].headers["X-ClickHouse-Exception-Code"] == "394"
+    assert run(http, running(query_id)) == "0\n"
+
+
+def test_a_query_id_runs_once_at_a_time(http):
+    query_id = f"twice-{uuid.uuid4()}"
+    with slow_query(http, query_id):
+        answer = http.post("/", params={"query_id": query_id}, content="SELECT 1")
+        assert answer.headers["X-ClickHouse-Exception-Code"] == "216"
+        run(http, f"KILL QUERY WHERE query_id = '{query_id}'")
+    assert run(http, "SELECT 1", query_id=query_id) == "1\n"
+
+
+def leave_early(server: str, sql: str, **params: str) -> None:
+    """Send a query and disconnect before its answer starts."""
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            server,
+            content=sql,
+            params={**SLOW_SETTINGS, **params},
+            timeout=httpx.Timeout(10, read=0.5),
+            trust_env=False,
+        )
+
+
+def test_a_client_that_leaves_before_the_answer_ends_a_query_that_reads(http, server):
+    query_id = f"left-{uuid.uuid4()}"
+    leave_early(server, SLOW.format(rows=3000), query_id=query_id)
+    wait_for(http, running(query_id), "0\n", seconds=5)
+
+
+def test_a_client_that_leaves_does_not_end_a_query_that_writes(http, server, table):
+    sql = f"INSERT INTO {table} SELECT sleepEachRow(0.01), 'x' FROM numbers(150)"
+    leave_early(server, sql)
+    wait_for(http, f"SELECT count() FROM {table}", "150\n")
+
+
+def test_a_client_may_ask_that_its_query_goes_on_without_it(http, server):
+    query_id = f"goes-on-{uuid.uuid4()}"
+    keep = {"cancel_http_readonly_queries_on_client_close": "0"}
+    leave_early(server, SLOW.format(rows=150), query_id=query_id, **keep)
+    wait_for(http, running(query_id), "0\n")
+    run(http, "SYSTEM FLUSH LOGS")
+    sql = f"SELECT type FROM system.query_log WHERE query_id = '{query_id}' ORDER BY type"
+    assert run(http, sql) == "QueryStart\nQueryFinish\n"
+
+
 def test_kill_query(http):
     failed: list[httpx.Response] = []
     sql = "SELECT sum(sleepEachRow(0.01)) AS to_be_killed FROM numbers(3000)"
@@ -400,10 +502,118 @@ def test_kill_query(http):
 
 
 def test_query_log_knows_the_clients_query_id(http, table):
-    run(http, f"INSERT INTO {table} SELECT number, '' FROM numbers(11)", query_id="logged-1")
+    params = {"query_id": "logged-1", "log_comment": "nightly"}
+    run(http, f"INSERT INTO {table} SELECT number, '' FROM numbers(11)", **params)
     run(http, "SYSTEM FLUSH LOGS")
     sql = (
-        "SELECT query_kind, written_rows FROM system.query_log"
-        " WHERE log_comment = 'logged-1' AND type = 'QueryFinish'"
+        "SELECT query_kind, written_rows, initial_query_id, log_comment FROM system.query_log"
+        " WHERE query_id = 'logged-1' AND type = 'QueryFinish'"
     )
-    assert run(http, sql) == "Insert\t11\n"
+    assert run(http, sql) == "Insert\t11\tlogged-1\tnightly\n"
+
+
+def test_query_log_keeps_the_text_of_a_query(http):
+    marker = uuid.uuid4().hex
+    sql = f" \n -- {marker}\n SELECT 1 "
+    run(http, sql)
+    run(http, "SYSTEM FLUSH LOGS")
+    logged = "SELECT DISTINCT query FROM system.query_log WHERE query LIKE {pattern:String}"
+    row = run(http, logged + " FORMAT JSONCompactEachRow", param_pattern=f"%-- {marker}%")
+    assert sql in json.loads(row)[0]
+
+
+def test_progress_headers_come_while_the_query_runs(server):
+    address = urlsplit(server)
+    params = {"send_progress_in_http_headers": "1", **SLOW_SETTINGS}
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(raw_request(SLOW.format(rows=100), **params))
+        head = received_until(connection, b"X-ClickHouse-Progress: ")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\n\r\n" not in head
+        rest = received_until(connection, b"0\r\n\r\n" if b"chunked" in head else b"\n0\n")
+    whole = (head + rest).decode()
+    assert whole.count("HTTP/1.1") == 1
+    assert whole.lower().count("x-clickhouse-summary: ") == 1
+    seen = [
+        json.loads(line.partition(": ")[2])
+        for line in whole.split("\r\n")
+        if line.startswith("X-ClickHouse-Progress: ")
+    ]
+    rows = [int(counters["read_rows"]) for counters in seen]
+    assert len(rows) >= 2
+    assert rows == sorted(rows)
+    assert {counters["total_rows_to_read"] for counters in seen} == {"100"}
+
+
+def test_an_error_after_progress_headers_has_its_code(http):
+    params = {"send_progress_in_http_headers": "1", "http_headers_progress_interval_ms": "1"}
+    sql = "SELECT throwIf(sum(sleepEachRow(0.01)) = 0, 'too late') FROM numbers(30)"
+    answer = http.post("/", content=sql, params={**params, **SLOW_SETTINGS})
+    assert answer.status_code == 200
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "395"
+    assert "too late" in answer.text
+    assert run(http, "SELECT 1") == "1\n"
+
+
+def raw_request(sql: str, **params: str) -> bytes:
+    head = f"POST /?{urlencode(params)} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sql)}\r\n\r\n"
+    return (head + sql).encode()
+
+
+def received_until(connection: socket.socket, mark: bytes) -> bytes:
+    got = b""
+    while mark not in got:
+        part = connection.recv(65536)
+        assert part, got
+        got += part
+    return got
+
+
+def test_blocks_of_clickhouses_own_compression(http, table):
+    rows = "".join(f"{n},row {n}\n" for n in range(100_000)).encode()
+    body = BlockEncoder().feed(rows)
+    params = {"query": f"INSERT INTO {table} FORMAT CSV", "decompress": "1"}
+    chunks = (body[at : at + 50_000] for at in range(0, len(body), 50_000))
+    assert summary(http.post("/", params=params, content=chunks))["written_rows"] == 100_000
+    query = BlockEncoder().feed(f"SELECT sum(a) FROM {table}".encode())
+    answer = http.post("/", params={"compress": "1", "decompress": "1"}, content=query)
+    assert BlockDecoder().feed(answer.content) == b"4999950000\n"
+    both = {"compress": "1", "enable_http_compression": "1"}
+    sql = f"SELECT * FROM {table} ORDER BY a FORMAT CSV"
+    answer = http.post("/", params=both, content=sql, headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert BlockDecoder().feed(answer.content).startswith(b'0,"row 0"\n1,"row 1"\n')
+    broken = http.post("/", params=both, content="SELECT * FROM nowhere")
+    assert broken.status_code == 404
+    assert b"UNKNOWN_TABLE" in BlockDecoder().feed(broken.content)
+
+
+def test_a_long_url(server):
+    values = ",".join(str(n) for n in range(150_000))
+    sql = f"SELECT+length([{values}])"
+    assert 900_000 < len(sql) < 1_000_000
+    assert get(server, f"/?max_query_size=2000000&query={sql}") == (200, b"150000\n")
+    assert get(server, f"/?query=SELECT+'{'x' * (1 << 20)}'")[0] == 400
+
+
+def get(server: str, path: str) -> tuple[int, bytes]:
+    """GET without httpx, which has a limit of its own for URLs."""
+    connection = HTTPConnection(urlsplit(server).netloc, timeout=20)
+    with closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def test_a_post_must_say_its_length(server):
+    address = urlsplit(server)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(b"POST /?query=SELECT%201 HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = received_until(connection, b"HTTP_LENGTH_REQUIRED")
+    assert answer.startswith(b"HTTP/1.1 411 ")
+
+
+def test_two_kinds_of_credentials_at_once_are_refused(http):
+    answer = http.post("/", content="SELECT 1", params={"user": "default"}, auth=("default", ""))
+    assert answer.status_code == 403
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "516"

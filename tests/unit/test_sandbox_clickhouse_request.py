@@ -30,19 +30,23 @@ def test_what_is_no_handler_parameter_is_a_setting():
         "max_threads": "3",
         "param_x": "a'b",
         "send_progress_in_http_headers": "1",
-        "log_comment": "q1",
+        "log_comment": "q1\n",
         "implicit_select": "0",
     }
     assert (query.query, query.database, query.format) == ("SELECT 1", "d", "JSON")
     assert query.wait_end
+    assert query.progress_ms == 100
     assert query.session == SessionRequest("s", 60, must_exist=False, close=False)
 
 
-def test_headers_stand_in_for_parameters():
+def test_headers_go_before_parameters():
     query = read_url("", **{"x-clickhouse-database": "d", "x-clickhouse-format": "CSV"})
     assert (query.database, query.format) == ("d", "CSV")
     query = read_url("database=e&default_format=TSV", **{"x-clickhouse-database": "d"})
-    assert (query.database, query.format) == ("e", "TSV")
+    assert (query.database, query.format) == ("d", "TSV")
+    query = read_url("query_id=of-parameter", **{"x-clickhouse-query-id": "of-header"})
+    assert query.query_id == "of-parameter"
+    assert read_url("", **{"x-clickhouse-query-id": "of-header"}).query_id == "of-header"
 
 
 def test_every_request_has_a_query_id():
@@ -58,9 +62,15 @@ def test_session_timeout_is_checked():
     assert code_of("session_id=s&session_timeout=soon") == 374
 
 
-def test_native_compression_is_refused():
-    assert code_of("compress=1") == code_of("decompress=1") == 48
-    assert read_url("compress=0").settings.get("compress") is None
+def test_what_the_client_asks_of_the_transport():
+    query = read_url("compress=1&send_progress_in_http_headers=1")
+    assert (query.compress, query.decompress, query.progress_ms) == (True, False, 100)
+    assert query.end_with_client
+    query = read_url("decompress=1&cancel_http_readonly_queries_on_client_close=0")
+    assert (query.compress, query.decompress, query.progress_ms) == (False, True, None)
+    assert query.verify_blocks
+    assert not query.end_with_client
+    assert code_of("send_progress_in_http_headers=1&http_headers_progress_interval_ms=x") == 36
 
 
 def test_external_table_takes_its_description_from_the_parameters():
@@ -87,10 +97,21 @@ def test_credentials(headers, params, expected):
     assert Credentials.of(headers, params) == expected
 
 
-@pytest.mark.parametrize("header", ["Basic ???", "Bearer abc"])
-def test_unreadable_credentials(header):
+@pytest.mark.parametrize(
+    ("headers", "params"),
+    [
+        ({"authorization": "Basic ???"}, {}),
+        ({"authorization": "Bearer abc"}, {}),
+        ({"authorization": BASIC}, {"user": "ann"}),
+        ({"authorization": BASIC, "x-clickhouse-user": "ann"}, {}),
+        ({"x-clickhouse-user": "ann"}, {"password": "p"}),
+        ({"x-clickhouse-key": "k"}, {}),
+        ({}, {"user": ""}),
+    ],
+)
+def test_unreadable_or_mixed_credentials(headers, params):
     with pytest.raises(ClickHouseError) as caught:
-        Credentials.of({"authorization": header}, {})
+        Credentials.of(headers, params)
     assert caught.value.code == 516
 
 
