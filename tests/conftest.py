@@ -103,9 +103,14 @@ class SegmentServer:
         answer = httpx.post(f"{self.url}/api/faults", json={"script": steps}, trust_env=False)
         assert answer.status_code == 200, answer.text
 
+    def configure(self, **settings: Any) -> None:
+        """Changes how the workspace is set up, until `reset`: a rate, known keys and others."""
+        answer = httpx.patch(f"{self.url}/api/settings", json=settings, trust_env=False)
+        assert answer.status_code == 200, answer.text
+
     def reset(self) -> None:
-        """Forgets everything that arrived, and the fault script."""
-        for path in ("/api/messages", "/api/faults"):
+        """Forgets everything that arrived, the fault script, and changed settings."""
+        for path in ("/api/messages", "/api/faults", "/api/settings"):
             httpx.delete(self.url + path, trust_env=False).raise_for_status()
 
 

@@ -1,32 +1,15 @@
 """Command line: ``python -m sandbox.segment --path DIR --port 8765``."""
 
 import argparse
-import errno
 import logging
 import os
 import signal
-import socket
-import sys
 from pathlib import Path
 from types import FrameType
 
-import uvicorn
-
 from sandbox.segment.app import create_app
-from sandbox.segment.connection import ResettableProtocol
-
-
-class _Server(uvicorn.Server):
-    """Says on stdout when it serves."""
-
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
-        super().__init__(config)
-        self._url = url
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        sys.stdout.write(f"ready {self._url}\n")
-        sys.stdout.flush()
+from sandbox.segment.listener import Server
+from sandbox.segment.settings import DAY_SECONDS, Settings
 
 
 def main() -> None:
@@ -34,18 +17,15 @@ def main() -> None:
     options = _parse_options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, _leave)
-    listener = _listen(options.host, options.port)
-    port = listener.getsockname()[1]
-    keys = frozenset(options.write_key) if options.write_key else None
-    config = uvicorn.Config(
-        create_app(options.path, keys),
-        http=ResettableProtocol,
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=5,
+    settings = Settings(
+        write_keys=tuple(options.write_key) if options.write_key else None,
+        events_per_second=options.events_per_second,
+        dedupe_window_s=options.dedupe_window,
     )
-    _Server(config, f"http://{options.host}:{port}").run(sockets=[listener])
+    server = Server(
+        lambda refuse: create_app(options.path, settings, refuse), options.host, options.port
+    )
+    server.serve_until_signal()
 
 
 def _parse_options() -> argparse.Namespace:
@@ -74,32 +54,25 @@ def _parse_options() -> argparse.Namespace:
         help="a known source's write key, may be repeated; messages under any other key are"
         " answered with 200 and dropped (default: every key is known)",
     )
+    parser.add_argument(
+        "--events-per-second",
+        type=float,
+        metavar="N",
+        help="answer 429 above this rate (default: no limit)",
+    )
+    parser.add_argument(
+        "--dedupe-window",
+        type=float,
+        default=DAY_SECONDS,
+        metavar="SECONDS",
+        help="how long a messageId is remembered (default: 86400, a day)",
+    )
     return parser.parse_args()
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
     """Ends the process with status 0; uvicorn raises the signal again when it has shut down."""
     raise SystemExit(0)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        reason = (
-            "another program already uses it"
-            if error.errno == errno.EADDRINUSE
-            else error.strerror or str(error)
-        )
-        raise SystemExit(
-            f"The Segment sandbox cannot listen on {host}:{port}: {reason}."
-            " End that program, or set SEGMENT_PORT to a free port."
-        ) from error
-    return listener
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from sandbox.segment.faults import FaultError, FaultScript
 from sandbox.segment.rules import CODES
+from sandbox.segment.settings import LiveSettings, SettingsError
 from sandbox.segment.store import FILTER_NAMES, Store
 
 _DEFAULT_LIMIT = 100
@@ -19,11 +20,12 @@ _PAGE_PARAMETERS = ("limit", "offset")
 
 
 class Api:
-    """Reads and clears what arrived, and takes fault scripts."""
+    """Reads and clears what arrived, and takes fault scripts and settings."""
 
-    def __init__(self, store: Store, faults: FaultScript) -> None:
+    def __init__(self, store: Store, faults: FaultScript, settings: LiveSettings) -> None:
         self._store = store
         self._faults = faults
+        self._settings = settings
 
     def routes(self) -> list[Route]:
         """The routes below /api."""
@@ -34,6 +36,7 @@ class Api:
             Route("/stats", self.stats, methods=["GET"]),
             Route("/codes", self.codes, methods=["GET"]),
             Route("/faults", self.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/settings", self.settings, methods=["GET", "PATCH", "DELETE"]),
         ]
 
     async def messages(self, request: Request) -> Response:
@@ -62,8 +65,11 @@ class Api:
         return JSONResponse({"total": total, "requests": [_camel(row) for row in rows]})
 
     async def stats(self, _request: Request) -> Response:
-        """Counts."""
-        return JSONResponse(await run_in_threadpool(self._store.stats))
+        """Counts, the fault steps still to come, and what is set up unusually."""
+        counts = await run_in_threadpool(self._store.stats)
+        faults = len(self._faults.to_json()["script"])
+        unusual = self._settings.current.unusual()
+        return JSONResponse({**counts, "fault_steps": faults, "unusual_settings": unusual})
 
     async def codes(self, _request: Request) -> Response:
         """What each drop code means."""
@@ -79,6 +85,17 @@ class Api:
             except (FaultError, ValueError) as error:
                 raise HTTPException(400, f"unusable fault script: {error}") from error
         return JSONResponse(self._faults.to_json())
+
+    async def settings(self, request: Request) -> Response:
+        """Shows the settings, changes some, or goes back to those of the start."""
+        if request.method == "DELETE":
+            self._settings.restore()
+        elif request.method == "PATCH":
+            try:
+                self._settings.change(json.loads(await request.body()))
+            except (SettingsError, ValueError) as error:
+                raise HTTPException(400, f"unusable settings: {error}") from error
+        return JSONResponse(self._settings.current.to_json())
 
 
 def _refuse_unknown(request: Request, known: tuple[str, ...]) -> None:

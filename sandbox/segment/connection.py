@@ -1,4 +1,4 @@
-"""Resetting a connection: ASGI has no word for it, so the protocol lends its transport."""
+"""Breaking a connection: ASGI has no word for it, so the protocol lends its transport."""
 
 import asyncio
 import socket
@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _EXTENSION = "sandbox.transport"
@@ -28,11 +29,32 @@ async def reset_connection(request: Request) -> None:
     Raises:
         RuntimeError: The server does not run on `ResettableProtocol`.
     """
-    transport = request.scope.get("extensions", {}).get(_EXTENSION)
-    if transport is None:
-        raise RuntimeError("this server cannot reset a connection; run python -m sandbox.segment")
+    transport = _transport(request)
     connection: socket.socket = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
     transport.abort()
     # uvicorn learns of the loss in the next turn of the loop; then it drops our empty answer.
     await asyncio.sleep(0)
+
+
+async def send_half(request: Request, response: Response) -> None:
+    """Sends the head of an answer and half of its body, and closes the connection.
+
+    Raises:
+        RuntimeError: The server does not run on `ResettableProtocol`.
+    """
+    transport = _transport(request)
+    head = b"HTTP/1.1 %d \r\n" % response.status_code
+    for name, value in response.raw_headers:
+        head += b"%s: %s\r\n" % (name, value)
+    body = bytes(response.body)
+    transport.write(head + b"\r\n" + body[: len(body) // 2])
+    transport.close()
+    await asyncio.sleep(0)
+
+
+def _transport(request: Request) -> Any:
+    transport = request.scope.get("extensions", {}).get(_EXTENSION)
+    if transport is None:
+        raise RuntimeError("this server cannot break a connection; run python -m sandbox.segment")
+    return transport

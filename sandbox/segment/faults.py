@@ -1,8 +1,13 @@
-"""Misbehavior on demand: a script of faults, one used up by each tracking request."""
+"""Misbehavior on demand: a script of faults, used up step by step by the requests that come in."""
 
+import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+PLACES = ("tracking", "token", "settings")
+"""What a step can be for: the tracking calls, the OAuth tokens, the settings of a source."""
 
 
 class FaultError(ValueError):
@@ -11,33 +16,52 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True)
 class Fault:
-    """How one tracking request is answered. An empty fault is a normal answer.
+    """How requests are answered. An empty fault is a normal answer to one tracking request.
 
     Attributes:
         status: Status of the answer.
         retry_after: Sent as Retry-After, and as X-RateLimit-Reset when it is a number (seconds).
         body: Text of the answer, in place of the usual one.
+        truncate: Promise the whole answer, send half of it, and close the connection.
         redirect: Location; the status is 302 unless ``status`` says otherwise.
         reset: Reset the connection "before" or "after" the messages are stored.
+        refuse: Refuse connections; reset those that are open. Needs ``for_s``.
         delay_s: Seconds between storing the messages and answering.
         accept: Whether the messages are stored. Without it they are, except when the answer is a
-            redirect, a status of 300 and above, or a reset before.
+            redirect, a status of 300 and above, or a connection that is reset before or refused.
+        times: How many requests the step answers.
+        for_s: The step answers all requests for so many seconds, from when it comes up; ``times``
+            does not count then.
+        match: The step is a rule: it answers every tracking request with a message that holds
+            this text, at any time, and is never used up.
+        at: The requests that the step is for, one of `PLACES`.
     """
 
     status: int | None = None
     retry_after: int | str | None = None
     body: str | None = None
+    truncate: bool = False
     redirect: str | None = None
     reset: str | None = None
+    refuse: bool = False
     delay_s: float = 0.0
     accept: bool | None = None
+    times: int = 1
+    for_s: float = 0.0
+    match: str | None = None
+    at: str = "tracking"
+
+    @property
+    def resets(self) -> bool:
+        """Whether there is no answer at all."""
+        return self.refuse or self.reset is not None
 
     @property
     def accepts(self) -> bool:
         """Whether the messages of the request are stored."""
         if self.accept is not None:
             return self.accept
-        if self.reset:
+        if self.resets:
             return self.reset == "after"
         return self.redirect is None and (self.status is None or self.status < 300)
 
@@ -48,23 +72,39 @@ class Fault:
         return {name: value for name, value in values if value != getattr(defaults, name)}
 
 
+NO_FAULT = Fault()
+
 _TYPES: dict[str, tuple[type, ...]] = {
     "status": (int,),
     "retry_after": (int, str),
     "body": (str,),
+    "truncate": (bool,),
     "redirect": (str,),
     "reset": (str,),
+    "refuse": (bool,),
     "delay_s": (int, float),
     "accept": (bool,),
+    "times": (int,),
+    "for_s": (int, float),
+    "match": (str,),
+    "at": (str,),
 }
 
 
 class FaultScript:
-    """The steps still to come. Empty means that every request is answered normally."""
+    """The steps still to come. Empty means that every request is answered normally.
 
-    def __init__(self) -> None:
-        self._steps: deque[Fault] = deque()
-        self._used = 0
+    Args:
+        refuse: Makes the server refuse connections for so many seconds.
+        clock: Seconds, never going back.
+    """
+
+    def __init__(
+        self, refuse: Callable[[float], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._refuse = refuse
+        self._clock = clock
+        self._load([])
 
     def replace(self, payload: Any) -> None:
         """Takes the place of the current script.
@@ -77,23 +117,86 @@ class FaultScript:
         """
         if not isinstance(payload, dict) or not isinstance(payload.get("script"), list):
             raise FaultError('expected {"script": [step, ...]}')
-        self._steps = deque(_parse(step, n) for n, step in enumerate(payload["script"]))
-        self._used = 0
+        self._load([_parse(step, n) for n, step in enumerate(payload["script"])])
 
     def clear(self) -> None:
-        """Forgets the steps still to come."""
-        self._steps.clear()
+        """Forgets the steps still to come; the server listens again when its time is over."""
+        self._load([])
 
-    def take(self) -> Fault | None:
-        """Uses up the next step; None when there is none."""
-        if not self._steps:
-            return None
-        self._used += 1
-        return self._steps.popleft()
+    def take(self, at: str, texts: Sequence[str] = ()) -> Fault:
+        """Uses up a step, or a part of it; gives `NO_FAULT` when there is none.
+
+        Args:
+            at: Where the request came in.
+            texts: The request's messages.
+        """
+        for rule in self._rules:
+            if any(str(rule.match) in text for text in texts):
+                self._used += 1
+                return rule
+        queue = self._queues[at]
+        queue.leave_what_is_over()
+        fault = queue.take()
+        self._used += fault is not NO_FAULT
+        return fault
 
     def to_json(self) -> dict[str, Any]:
-        """What is still to come, and how many steps the current script has used up."""
-        return {"script": [step.to_json() for step in self._steps], "used": self._used}
+        """What is still to come, and how many requests the current script has answered."""
+        for queue in self._queues.values():
+            queue.leave_what_is_over()
+        steps = [step for queue in self._queues.values() for step in queue.steps]
+        return {"script": [step.to_json() for step in [*self._rules, *steps]], "used": self._used}
+
+    def _load(self, steps: list[Fault]) -> None:
+        self._used = 0
+        self._rules = [step for step in steps if step.match is not None]
+        self._queues = {
+            place: _Queue(
+                [step for step in steps if step.at == place and step.match is None],
+                self._refuse,
+                self._clock,
+            )
+            for place in PLACES
+        }
+
+
+class _Queue:
+    """The steps for one kind of request."""
+
+    def __init__(
+        self, steps: list[Fault], refuse: Callable[[float], None], clock: Callable[[], float]
+    ) -> None:
+        self.steps = deque(steps)
+        self._refuse = refuse
+        self._clock = clock
+        self._come_up()
+
+    def take(self) -> Fault:
+        if not self.steps:
+            return NO_FAULT
+        step = self.steps[0]
+        if not step.for_s:
+            self._left -= 1
+            if not self._left:
+                self._next()
+        return step
+
+    def leave_what_is_over(self) -> None:
+        while self.steps and self.steps[0].for_s and self._clock() >= self._until:
+            self._next()
+
+    def _next(self) -> None:
+        self.steps.popleft()
+        self._come_up()
+
+    def _come_up(self) -> None:
+        if not self.steps:
+            return
+        step = self.steps[0]
+        self._left = step.times
+        self._until = self._clock() + step.for_s
+        if step.refuse:
+            self._refuse(step.for_s)
 
 
 def _parse(step: Any, index: int) -> Fault:
@@ -101,7 +204,10 @@ def _parse(step: Any, index: int) -> Fault:
         raise FaultError(f"step {index} is not an object")
     for name, value in step.items():
         _check_field(name, value, index)
-    return Fault(**step)
+    fault = Fault(**step)
+    if fault.refuse and not fault.for_s:
+        raise FaultError(f"step {index}: refuse needs for_s, the seconds that it lasts")
+    return fault
 
 
 def _check_field(name: str, value: Any, index: int) -> None:
@@ -120,5 +226,11 @@ def _check_range(name: str, value: Any, index: int) -> None:
         raise FaultError(f"step {index}: status must lie between 200 and 599")
     if name == "reset" and value not in ("before", "after"):
         raise FaultError(f'step {index}: reset must be "before" or "after"')
-    if name == "delay_s" and not 0 <= value <= 3600:
-        raise FaultError(f"step {index}: delay_s must lie between 0 and 3600")
+    if name in ("delay_s", "for_s") and not 0 <= value <= 3600:
+        raise FaultError(f"step {index}: {name} must lie between 0 and 3600")
+    if name == "times" and value < 1:
+        raise FaultError(f"step {index}: times must be 1 or more")
+    if name == "match" and not value:
+        raise FaultError(f"step {index}: match must not be empty")
+    if name == "at" and value not in PLACES:
+        raise FaultError(f"step {index}: at must be one of {', '.join(PLACES)}")

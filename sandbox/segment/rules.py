@@ -18,10 +18,14 @@ MAX_BATCH_EVENTS = 2_500
 
 MAX_MESSAGE_ID_CHARS = 100
 
+CONSENT_EVENT = "Segment Consent Preference Updated"
+
 CALLS = ("identify", "track", "page", "screen", "group", "alias")
 
 TOO_MANY_EVENTS = "too_many_events"
-UNKNOWN_SOURCE = "unknown_source"
+USER_SUPPRESSED = "user_suppressed"
+PROJECT_NOT_FOUND = "project_not_found"
+SOURCE_DISABLED = "source_disabled"
 EMPTY_BATCH = "empty_batch"
 EMPTY_BATCH_RESULT = "empty_batch_result"
 MULTI_USER_ERROR = "multi_user_error"
@@ -35,16 +39,25 @@ CODES = {
     "event_not_string": "The event name is not a string.",
     "properties_not_object": "properties is not a JSON object.",
     "traits_not_object": "traits is not a JSON object.",
-    "name_not_string": "The name of a page or screen is not a string.",
-    "category_not_string": "The category of a page or screen is not a string.",
-    UNKNOWN_SOURCE: "The write key belongs to no source.",
+    "name_not_string": "The name of a page or screen is empty or not a string.",
+    "category_not_string": "The category of a page or screen is empty or not a string.",
+    "consent_needs_anonymous_id_set": "A consent event has no anonymousId.",
+    "anonymous_id_invalid": "The anonymousId of a consent event is empty or not a string.",
+    "consent_categoryprefences_should_exist": "A consent event has no categoryPreferences.",
+    "consent_categorypreferences_should_be_object": "categoryPreferences is not a JSON object.",
+    "consent_categorypreferences_fields_should_be_bool": "A consent category is not true or false.",
+    "device_advertisingid_should_be_string": "An advertisingId is not a string.",
+    PROJECT_NOT_FOUND: "The write key belongs to no source.",
+    SOURCE_DISABLED: "The source of the write key is switched off.",
+    USER_SUPPRESSED: "The user is suppressed; Segment shows no trace of such a message.",
     TOO_MANY_EVENTS: f"The request held more than {MAX_BATCH_EVENTS:,} events.",
     BAD_REQUEST: "Not a message: no known type, not an object, or an unusable messageId.",
     EMPTY_BATCH: "The request held no messages.",
     EMPTY_BATCH_RESULT: "No message of the request was fit to be published.",
     MULTI_USER_ERROR: "Some messages of the request were dropped, the others published.",
 }
-"""Every code with its meaning. ``too_many_events`` is the sandbox's own name: Segment has none."""
+"""Every code with its meaning, spelt as Segment spells it. ``too_many_events`` and
+``user_suppressed`` are the sandbox's own names: Segment has none."""
 
 
 def ingest_code(call: Any, message: Any) -> str | None:
@@ -61,6 +74,7 @@ def ingest_code(call: Any, message: Any) -> str | None:
         return BAD_REQUEST
     return (
         _message_id_code(message.get("messageId"))
+        or _consent_code(call, message)
         or _user_code(message)
         or _call_code(call, message)
     )
@@ -123,4 +137,33 @@ def _object_code(message: dict[str, Any], field: str) -> str | None:
 
 def _text_code(message: dict[str, Any], field: str) -> str | None:
     value = message.get(field)
-    return None if value is None or isinstance(value, str) else f"{field}_not_string"
+    usable = value is None or (isinstance(value, str) and value)
+    return None if usable else f"{field}_not_string"
+
+
+def _consent_code(call: Any, message: dict[str, Any]) -> str | None:
+    if call != "track" or message.get("event") != CONSENT_EVENT:
+        return None
+    anonymous_id = message.get("anonymousId")
+    if anonymous_id is None:
+        return "consent_needs_anonymous_id_set"
+    if _id_code(anonymous_id):
+        return "anonymous_id_invalid"
+    context = _object(message.get("context"))
+    if not isinstance(_object(context.get("device")).get("advertisingId", ""), str):
+        return "device_advertisingid_should_be_string"
+    return _preferences_code(_object(context.get("consent")).get("categoryPreferences"))
+
+
+def _preferences_code(preferences: Any) -> str | None:
+    if preferences is None:
+        return "consent_categoryprefences_should_exist"
+    if not isinstance(preferences, dict):
+        return "consent_categorypreferences_should_be_object"
+    if not all(isinstance(value, bool) for value in preferences.values()):
+        return "consent_categorypreferences_fields_should_be_bool"
+    return None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

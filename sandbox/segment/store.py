@@ -37,9 +37,7 @@ create table if not exists messages (
     message_id text not null,
     raw text not null
 );
--- Segment's promise: one message per messageId, whoever sent it.
-create unique index if not exists accepted_message_id
-    on messages (message_id) where state = 'accepted';
+drop index if exists accepted_message_id;  -- of a version in which dedupe had no end
 create index if not exists messages_by_message_id on messages (message_id);
 create index if not exists messages_by_user_id on messages (user_id);
 -- Running totals, so that the live page costs the same at any number of messages.
@@ -69,7 +67,8 @@ FILTER_NAMES = (*_FILTERS, SEARCH_FILTER)
 
 _SEARCH = (
     "instr(lower(ifnull(m.event, '') || char(10) || ifnull(m.user_id, '') || char(10)"
-    " || ifnull(m.anonymous_id, '') || char(10) || m.message_id), lower(?)) > 0"
+    " || ifnull(m.anonymous_id, '') || char(10) || m.message_id || char(10) || m.raw),"
+    " lower(?)) > 0"
 )
 
 
@@ -135,8 +134,16 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def add(self, request: Request, messages: Iterable[Message]) -> Counter[State]:
+    def add(
+        self, request: Request, messages: Iterable[Message], remembered_since: str
+    ) -> Counter[State]:
         """Stores a request with its messages and decides which are duplicates.
+
+        Args:
+            request: The request.
+            messages: Its messages.
+            remembered_since: The beginning of the dedupe window. A messageId that was accepted
+                after it, from whatever source, is not accepted again.
 
         Returns:
             How many messages ended in each state.
@@ -147,7 +154,9 @@ class Store:
             request_id = _insert_request(db, request, len(batch))
             totals: Counter[tuple[str, str, str, str]] = Counter()
             for message in batch:
-                state = _insert_message(db, request_id, request.received_at, message)
+                state = _insert_message(
+                    db, request_id, request.received_at, message, remembered_since
+                )
                 states[state] += 1
                 key = (state.value, message.code or "", message.type or "", message.event or "")
                 totals[key] += 1
@@ -200,8 +209,8 @@ class Store:
         """Finds messages.
 
         Args:
-            filters: Wanted values by name; the names are `FILTER_NAMES`. ``q`` finds a text in the
-                event name or an id, whatever the case.
+            filters: Wanted values by name; the names are `FILTER_NAMES`. ``q`` finds a text in an
+                id, the event name or the message, whatever the case.
             limit: At most this many.
             offset: After skipping this many.
             newest_first: The latest arrival first; else in the order of arrival.
@@ -274,13 +283,18 @@ def _insert_request(db: sqlite3.Connection, request: Request, messages: int) -> 
 
 
 def _insert_message(
-    db: sqlite3.Connection, request_id: int, received_at: str, message: Message
+    db: sqlite3.Connection,
+    request_id: int,
+    received_at: str,
+    message: Message,
+    remembered_since: str,
 ) -> State:
     state = State.DROPPED if message.code else State.ACCEPTED
     if state is State.ACCEPTED:
         known = db.execute(
-            "select 1 from messages where message_id = ? and state = 'accepted'",
-            (message.message_id,),
+            "select 1 from messages where message_id = ? and state = 'accepted'"
+            " and received_at > ?",
+            (message.message_id, remembered_since),
         ).fetchone()
         state = State.DUPLICATE if known else State.ACCEPTED
     db.execute(

@@ -1,13 +1,12 @@
 """The tracking endpoints: /v1/batch and the single calls."""
 
-import asyncio
 import base64
 import binascii
 import logging
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -18,10 +17,13 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from sandbox.segment import rules
+from sandbox.segment.answers import misbehave, scripted_status
 from sandbox.segment.body import BodyError, BodyTooLargeError, read_body
-from sandbox.segment.connection import reset_connection
 from sandbox.segment.envelope import BadJSONError, Item, parse_batch, parse_item
 from sandbox.segment.faults import Fault, FaultScript
+from sandbox.segment.oauth import Oauth
+from sandbox.segment.rate import RateLimit
+from sandbox.segment.settings import LiveSettings
 from sandbox.segment.store import Message, Request, State, Store
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ SUCCESS_BODY = '{\n  "success": true\n}'
 OVERSIZE_BODY = "Exceed payload limit"
 REFUSED_BODY = "Bad Request".ljust(80)
 """Seen in the field: text padded with blanks, not JSON."""
+UNAUTHORIZED_BODY = '{"code": "unauthorized", "message": "no valid access token"}'
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Outcome:
     code: str | None = None
     detail: str | None = None
     sent_at: str | None = None
+    retry_after: int = 0
+
+    def refused(self, status: int, text: str, detail: str) -> "Outcome":
+        """This outcome with a refusal in place of its messages."""
+        return replace(self, status=status, text=text, detail=detail, messages=[], code=None)
 
 
 class Tracking:
@@ -54,30 +62,44 @@ class Tracking:
     Args:
         store: Where everything that arrives is kept.
         faults: The script that decides which requests are answered otherwise.
-        write_keys: The keys of known sources. None takes every non-empty key as known.
+        settings: How the workspace is set up.
+        oauth: Knows which tokens are valid.
     """
 
-    def __init__(self, store: Store, faults: FaultScript, write_keys: frozenset[str] | None):
+    def __init__(
+        self, store: Store, faults: FaultScript, settings: LiveSettings, oauth: Oauth
+    ) -> None:
         self._store = store
         self._faults = faults
-        self._write_keys = write_keys
+        self._settings = settings
+        self._oauth = oauth
+        self._rate = RateLimit()
 
     async def answer(self, request: HttpRequest) -> Response:
         """Takes one request: stores it, then answers it."""
         endpoint = request.path_params["call"]
         if endpoint not in _ENDPOINTS:
             raise HTTPException(404, f"no such call; known calls: {', '.join(_ENDPOINTS)}")
-        fault = self._faults.take() or Fault()
         try:
             outcome = await self._read(request, endpoint)
         except ClientDisconnect:
             logger.info("POST /v1/%s: the client went away before the end of the body", endpoint)
             return Response(status_code=400)
-        if not fault.accepts:
-            outcome = replace(outcome, messages=[], code=None, detail="refused by the fault script")
-        outcome = replace(outcome, status=_status(fault, outcome))
+        fault = self._faults.take("tracking", [message.raw for message in outcome.messages])
+        if fault.accepts:
+            outcome = self._within_rate(outcome)
+        else:
+            outcome = outcome.refused(outcome.status, outcome.text, "refused by the fault script")
         await self._keep(endpoint, outcome, fault)
-        return await _answer(request, fault, outcome)
+        return await misbehave(request, fault, _usual_answer(outcome))
+
+    def _within_rate(self, outcome: Outcome) -> Outcome:
+        limit = self._settings.current.events_per_second
+        wait = self._rate.take(len(outcome.messages), limit) if outcome.messages else 0
+        if not wait:
+            return outcome
+        refused = outcome.refused(429, "Too Many Requests", f"above {limit:g} events per second")
+        return replace(refused, retry_after=wait)
 
     async def _read(self, request: HttpRequest, endpoint: str) -> Outcome:
         encoding = request.headers.get("content-encoding", "").strip().lower()
@@ -108,32 +130,38 @@ class Tracking:
             fields, items = item.value, [item]
         key, auth = _write_key(headers, fields)
         outcome = Outcome(auth=auth, sent_at=_text(fields.get("sentAt")))
+        if self._settings.current.oauth_clients and not self._oauth.allows(_bearer(headers)):
+            return outcome.refused(401, UNAUTHORIZED_BODY, "no valid OAuth token")
         if not key:
-            return replace(outcome, status=400, text=REFUSED_BODY, detail="no write key")
+            return outcome.refused(400, REFUSED_BODY, "no write key")
         if items is None:
             return replace(outcome, code=rules.BAD_REQUEST, detail="batch is not an array")
         if any(len(item.raw.encode()) > rules.MAX_MESSAGE_BYTES for item in items):
             detail = f"a message is larger than {rules.MAX_MESSAGE_BYTES:,} bytes"
-            return replace(outcome, status=400, text=OVERSIZE_BODY, detail=detail)
+            return outcome.refused(400, OVERSIZE_BODY, detail)
         whole = self._code_of_all(key, items)
-        messages = [_message(endpoint, item, whole) for item in items]
+        suppressed = self._settings.current.suppressed_users
+        messages = [_message(endpoint, item, whole, suppressed) for item in items]
         code = whole or rules.batch_code([message.code for message in messages])
         return replace(outcome, messages=messages, code=code)
 
     def _code_of_all(self, key: str, items: list[Item]) -> str | None:
         """The code for which every message of the request is dropped, if there is one."""
-        if self._write_keys is not None and key not in self._write_keys:
-            return rules.UNKNOWN_SOURCE
+        settings = self._settings.current
+        if not settings.knows(key):
+            return rules.PROJECT_NOT_FOUND
+        if key in settings.disabled_keys:
+            return rules.SOURCE_DISABLED
         if len(items) > rules.MAX_BATCH_EVENTS:
             return rules.TOO_MANY_EVENTS
         return None
 
     async def _keep(self, endpoint: str, outcome: Outcome, fault: Fault) -> None:
-        received_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        now = datetime.now(timezone.utc)
         request = Request(
-            received_at=received_at.replace("+00:00", "Z"),
+            received_at=_iso(now),
             endpoint=endpoint,
-            status=outcome.status,
+            status=scripted_status(fault, outcome.status),
             auth=outcome.auth,
             body_bytes=outcome.body_bytes,
             code=outcome.code,
@@ -141,7 +169,10 @@ class Tracking:
             sent_at=outcome.sent_at,
             fault=", ".join(fault.to_json()) or None,
         )
-        states = await run_in_threadpool(self._store.add, request, outcome.messages)
+        window = timedelta(seconds=self._settings.current.dedupe_window_s)
+        states = await run_in_threadpool(
+            self._store.add, request, outcome.messages, _iso(now - window)
+        )
         _log(request, states)
 
 
@@ -158,34 +189,21 @@ def _log(request: Request, states: Counter[State]) -> None:
     )
 
 
-def _status(fault: Fault, outcome: Outcome) -> int:
-    """The status on the wire; 0 when the connection is reset."""
-    if fault.reset:
-        return 0
-    return fault.status or (302 if fault.redirect is not None else outcome.status)
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def _answer(request: HttpRequest, fault: Fault, outcome: Outcome) -> Response:
-    await asyncio.sleep(fault.delay_s)
-    if fault.reset:
-        await reset_connection(request)
-        return Response()
-    headers: dict[str, str] = {}
-    if fault.redirect is not None:
-        headers["location"] = fault.redirect
-    if fault.retry_after is not None:
-        headers["retry-after"] = str(fault.retry_after)
-    if isinstance(fault.retry_after, int):
-        headers["x-ratelimit-reset"] = str(fault.retry_after)
-    text = fault.body
-    if text is None:
-        text = outcome.text if outcome.status < 300 or not _scripted(fault) else ""
-    media_type = "application/json" if text.startswith(("{", "[")) else "text/plain"
-    return Response(text, outcome.status, headers, media_type)
+def _usual_answer(outcome: Outcome) -> Response:
+    headers = {}
+    if outcome.retry_after:
+        headers = dict.fromkeys(("retry-after", "x-ratelimit-reset"), str(outcome.retry_after))
+    media_type = "application/json" if outcome.text.startswith("{") else "text/plain"
+    return Response(outcome.text, outcome.status, headers, media_type)
 
 
-def _scripted(fault: Fault) -> bool:
-    return fault.status is not None or fault.redirect is not None
+def _bearer(headers: Headers) -> str:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials if scheme.lower() == "bearer" else ""
 
 
 def _write_key(headers: Headers, fields: dict[str, Any]) -> tuple[str, str]:
@@ -213,9 +231,14 @@ def _basic_user(credentials: str) -> str:
     return decoded.partition(":")[0]
 
 
-def _message(endpoint: str, item: Item, code_of_all: str | None) -> Message:
+def _message(
+    endpoint: str, item: Item, code_of_all: str | None, suppressed: tuple[str, ...]
+) -> Message:
     value = item.value if isinstance(item.value, dict) else {}
     call = value.get("type") if endpoint == "batch" else endpoint
+    code = code_of_all or rules.ingest_code(call, item.value)
+    if not code and value.get("userId") in suppressed:
+        code = rules.USER_SUPPRESSED
     return Message(
         raw=item.raw,
         type=_text(call),
@@ -224,7 +247,7 @@ def _message(endpoint: str, item: Item, code_of_all: str | None) -> Message:
         anonymous_id=_text(value.get("anonymousId")),
         # Segment gives an id to a message without one. A retry then gets another id.
         message_id=_text(value.get("messageId")) or f"api-{uuid.uuid4()}",
-        code=code_of_all or rules.ingest_code(call, item.value),
+        code=code,
     )
 
 

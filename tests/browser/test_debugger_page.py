@@ -147,6 +147,25 @@ def test_search_and_filters(page: Page, server: SegmentServer) -> None:
     expect(page.locator("[data-state=duplicate]")).to_have_attribute("aria-pressed", "true")
 
 
+def test_the_search_reads_contents(page: Page, server: SegmentServer) -> None:
+    send(server, track("a", properties={"order_id": "4711"}), track("b"))
+    page.goto(server.url)
+    page.get_by_role("searchbox").fill("4711")
+    expect(rows(page)).to_have_count(1)
+
+
+def test_it_says_when_it_misbehaves(page: Page, server: SegmentServer) -> None:
+    page.goto(server.url)
+    expect(page.locator("#mode")).to_be_hidden()
+    server.fault({"status": 503}, {"status": 400, "match": "poison"})
+    server.configure(events_per_second=50, suppressed_users=["1", "2"])
+    expect(page.locator("#mode")).to_have_text(
+        "2 faults scripted, suppressed users: 2, events per second: 50"
+    )
+    server.reset()
+    expect(page.locator("#mode")).to_be_hidden()
+
+
 def test_the_keyboard_is_enough(page: Page, server: SegmentServer) -> None:
     send(server, track("a", event="First"), track("b", event="Second"), track("c", event="Third"))
     page.goto(server.url)
@@ -219,7 +238,18 @@ def test_fits_and_can_be_read(page: Page, server: SegmentServer, width: int, sch
     page.goto(server.url)
     rows(page).last.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for selector in ("h1", ".who", ".why", "dd", "#json .key", "#json .text", ".tiles span"):
+    server.configure(suppressed_users=["1"])
+    expect(page.locator("#mode")).to_be_visible()
+    for selector in (
+        "h1",
+        "#mode",
+        ".who",
+        ".why",
+        "dd",
+        "#json .key",
+        "#json .text",
+        ".tiles span",
+    ):
         assert contrast(page, selector) >= 4.5, selector
 
 

@@ -1,9 +1,12 @@
 """The Segment sandbox as a process of its own, with Segment's own SDK posting to it."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from segment.analytics import Client
+from segment.analytics.oauth_manager import OauthManager
 from segment.analytics.request import APIError, post
 
 from tests.conftest import SegmentServer
@@ -84,6 +90,76 @@ def test_a_client_that_gives_up_waiting_has_delivered(server: SegmentServer) -> 
     assert server.stats()["unique"] == 1
 
 
+def test_an_answer_that_breaks_off(server: SegmentServer) -> None:
+    server.fault({"truncate": True})
+    with pytest.raises(requests.RequestException):
+        send(server, track("m"))
+    assert send(server, track("m")).json() == {"success": True}
+    stats = server.stats()
+    assert (stats["unique"], stats["duplicates"]) == (1, 1)
+
+
+def connect(server: SegmentServer) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", server.port)) == 0
+
+
+def test_an_outage_refuses_connections_and_ends(server: SegmentServer) -> None:
+    began = time.monotonic()
+    with httpx.Client(trust_env=False) as kept:
+        kept.get(f"{server.url}/health")
+        kept.post(f"{server.url}/api/faults", json={"script": [{"refuse": True, "for_s": 1}]})
+        assert not connect(server)
+        with pytest.raises(httpx.ReadError):
+            kept.post(f"{server.url}/v1/batch", json={"batch": [track("m")]}, auth=("k", ""))
+        while not connect(server):
+            assert time.monotonic() < began + 5
+            time.sleep(0.02)
+    assert time.monotonic() - began >= 0.95
+    assert send(server, track("m")).json() == {"success": True}
+    assert server.stats()["unique"] == 1
+
+
+def test_a_second_outage_takes_the_place_of_the_first(server: SegmentServer) -> None:
+    with httpx.Client(trust_env=False) as kept:
+        for seconds in (60, 0.3):
+            outage = {"script": [{"refuse": True, "for_s": seconds}]}
+            kept.post(f"{server.url}/api/faults", json=outage).raise_for_status()
+            assert not connect(server)
+    time.sleep(0.5)
+    assert connect(server)
+
+
+@pytest.fixture
+def oauth(server: SegmentServer) -> Iterator[OauthManager]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    client = {"client_id": "app", "key_id": "key-1", "public_key": public.decode()}
+    server.configure(oauth_clients=[client])
+    manager = OauthManager("app", key, "key-1", auth_server=server.url)
+    yield manager
+    if manager.thread:
+        manager.thread.cancel()
+
+
+def test_the_sdk_gets_a_token(server: SegmentServer, oauth: OauthManager) -> None:
+    with pytest.raises(APIError) as refused:
+        send(server, track("m"))
+    assert refused.value.status == 401
+    assert send(server, track("m"), oauth_manager=oauth).json() == {"success": True}
+    assert server.requests()[0]["auth"] == "bearer"
+
+
+def test_the_sdk_corrects_its_clock_by_the_date_header(
+    server: SegmentServer, oauth: OauthManager
+) -> None:
+    server.configure(clock_offset_s=600)
+    assert send(server, track("m"), oauth_manager=oauth).json() == {"success": True}
+    assert oauth.clock_skew == pytest.approx(-600, abs=3)
+
+
 def test_retry_after_reaches_the_sdk(server: SegmentServer) -> None:
     server.fault({"status": 429, "retry_after": 3})
     with pytest.raises(APIError) as limited:
@@ -144,7 +220,7 @@ def test_known_write_keys(tmp_path: Path) -> None:
     with sandbox_server("sandbox.segment", tmp_path, "--write-key", "known") as (_, url):
         for key in ("known", "unknown"):
             assert post(key, url, batch=[track(key)]).json() == {"success": True}
-        assert SegmentServer(url, 0).stats()["by_code"] == {"unknown_source": 1}
+        assert SegmentServer(url, 0).stats()["by_code"] == {"project_not_found": 1}
 
 
 def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -3,15 +3,22 @@
 import base64
 import gzip
 import json
+import time
+import uuid
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.testclient import TestClient
 
 from sandbox.segment.app import create_app
 from sandbox.segment.rules import MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_MESSAGE_BYTES
+from sandbox.segment.settings import Settings
 
 SUCCESS = {"success": True}
 AUTH = ("some-key", "")
@@ -35,6 +42,11 @@ def track(message_id: str, **fields: Any) -> dict[str, Any]:
 
 def send(client: TestClient, *messages: Any, **envelope: Any) -> Any:
     return client.post("/v1/batch", json={"batch": messages, **envelope}, auth=AUTH)
+
+
+def configure(client: TestClient, **settings: Any) -> None:
+    answer = client.patch("/api/settings", json=settings)
+    assert answer.status_code == 200, answer.text
 
 
 def states(client: TestClient) -> list[tuple[str, str | None]]:
@@ -163,7 +175,7 @@ def test_odd_batches_are_answered_with_success(client: TestClient, batch: Any, c
 def test_forms_of_write_key(
     tmp_path: Path, headers: dict[str, str], fields: dict[str, str], how: str
 ) -> None:
-    with TestClient(create_app(tmp_path, frozenset({"known"}))) as client:
+    with TestClient(create_app(tmp_path, Settings(write_keys=("known",)))) as client:
         body = {"batch": [track("m")], **fields}
         assert client.post("/v1/batch", json=body, headers=headers).json() == SUCCESS
         assert states(client) == [("accepted", None)]
@@ -181,9 +193,9 @@ def test_no_write_key_is_refused(client: TestClient, authorization: str | None) 
 
 
 def test_an_unknown_write_key_is_answered_with_success_and_dropped(tmp_path: Path) -> None:
-    with TestClient(create_app(tmp_path, frozenset({"known"}))) as client:
+    with TestClient(create_app(tmp_path, Settings(write_keys=("known",)))) as client:
         assert send(client, track("m")).json() == SUCCESS
-        assert states(client) == [("dropped", "unknown_source")]
+        assert states(client) == [("dropped", "project_not_found")]
         client.post("/v1/track", json=track("m"), auth=("known", ""))
         assert states(client)[1] == ("accepted", None)
 
@@ -234,6 +246,187 @@ def test_hostile_text_is_stored(client: TestClient) -> None:
     content = '{"batch":[{"type":"track","event":"\\ud800\\u0000","userId":"\\udfff"}]}'
     assert client.post("/v1/batch", content=content, auth=AUTH).json() == SUCCESS
     assert states(client) == [("accepted", None)]
+
+
+def test_dedupe_ends_with_its_window(tmp_path: Path) -> None:
+    with TestClient(create_app(tmp_path, Settings(dedupe_window_s=0.2))) as client:
+        send(client, track("m"))
+        send(client, track("m"))
+        time.sleep(0.25)
+        send(client, track("m"))
+        assert [state for state, _ in states(client)] == ["accepted", "duplicate", "accepted"]
+
+
+# --- The workspace
+
+
+def test_a_switched_off_source_drops_everything(client: TestClient) -> None:
+    configure(client, disabled_keys=[AUTH[0]])
+    assert send(client, track("m")).json() == SUCCESS
+    assert states(client) == [("dropped", "source_disabled")]
+
+
+def test_the_messages_of_suppressed_users_are_dropped(client: TestClient) -> None:
+    configure(client, suppressed_users=["1"])
+    assert send(client, track("a"), track("b", userId="2")).json() == SUCCESS
+    assert states(client) == [("dropped", "user_suppressed"), ("accepted", None)]
+
+
+def test_above_the_rate_nothing_is_taken(client: TestClient) -> None:
+    configure(client, events_per_second=10)
+    assert send(client, *(track(f"a{n}") for n in range(10))).json() == SUCCESS
+    answer = send(client, track("b"))
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == answer.headers["x-ratelimit-reset"] == "1"
+    assert last_request(client)["detail"] == "above 10 events per second"
+    time.sleep(1.05)
+    assert send(client, track("b")).json() == SUCCESS
+    assert client.get("/api/stats").json()["unique"] == 11
+
+
+def test_the_settings_of_a_source(client: TestClient) -> None:
+    configure(client, write_keys=["known"], api_host="events.eu1.segmentapis.com/v1")
+    answer = client.get("/v1/projects/known/settings")
+    source = answer.json()["integrations"]["Segment.io"]
+    assert (source["apiKey"], source["apiHost"]) == ("known", "events.eu1.segmentapis.com/v1")
+    unknown = client.get("/v1/projects/unknown/settings")
+    assert unknown.status_code == 404
+    assert unknown.text == "Cannot GET - Invalid path or write key provided."
+
+
+def test_a_source_belongs_to_this_server_unless_told_otherwise(client: TestClient) -> None:
+    source = client.get("/v1/projects/any/settings").json()["integrations"]["Segment.io"]
+    assert source["apiHost"] == "testserver/v1"
+
+
+def test_the_date_follows_the_clock_that_is_set(client: TestClient) -> None:
+    for offset in (0, 300, -300):
+        configure(client, clock_offset_s=offset)
+        shown = parsedate_to_datetime(client.get("/health").headers["date"]).timestamp()
+        assert shown - time.time() == pytest.approx(offset, abs=2)
+
+
+def test_settings_can_be_put_back(tmp_path: Path) -> None:
+    with TestClient(create_app(tmp_path, Settings(write_keys=("known",)))) as client:
+        configure(client, write_keys=None, events_per_second=5)
+        assert client.get("/api/settings").json()["write_keys"] is None
+        restored = client.delete("/api/settings").json()
+        assert (restored["write_keys"], restored["events_per_second"]) == (["known"], None)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "nope",
+        "[]",
+        '{"rate": 5}',
+        '{"events_per_second": "5"}',
+        '{"events_per_second": true}',
+        '{"events_per_second": -1}',
+        '{"dedupe_window_s": null}',
+        '{"write_keys": "k"}',
+        '{"write_keys": [""]}',
+        '{"api_host": 5}',
+        '{"oauth_clients": [{"client_id": "c"}]}',
+    ],
+)
+def test_unusable_settings_change_nothing(client: TestClient, payload: str) -> None:
+    before = client.get("/api/settings").json()
+    answer = client.patch("/api/settings", content=payload)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("unusable settings")
+    assert client.get("/api/settings").json() == before
+
+
+# --- OAuth
+
+
+PRIVATE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PUBLIC_KEY = (
+    PRIVATE_KEY.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+
+
+@pytest.fixture
+def oauth(client: TestClient) -> TestClient:
+    configure(
+        client,
+        oauth_clients=[{"client_id": "app", "key_id": "key-1", "public_key": PUBLIC_KEY}],
+    )
+    return client
+
+
+def ask_for_token(client: TestClient, key_id: str = "key-1", **claims: Any) -> Any:
+    now = int(time.time())
+    usual = {"iss": "app", "sub": "app", "aud": "http://testserver", "jti": str(uuid.uuid4())}
+    body = usual | {"iat": now - 5, "exp": now + 55} | claims
+    return client.post(
+        "/token",
+        data={
+            "grant_type": "client_credentials",
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": jwt.encode(body, PRIVATE_KEY, "RS256", headers={"kid": key_id}),
+            "scope": "tracking_api:write",
+        },
+    )
+
+
+def test_with_oauth_a_request_needs_a_token(oauth: TestClient) -> None:
+    assert send(oauth, track("m")).status_code == 401
+    granted = ask_for_token(oauth).json()
+    assert (granted["token_type"], granted["expires_in"]) == ("Bearer", 86400)
+
+    def post(token: str) -> Any:
+        body = {"batch": [track("m")], "writeKey": "k"}
+        headers = {"authorization": f"Bearer {token}"}
+        return oauth.post("/v1/batch", json=body, headers=headers)
+
+    assert post("made-up").status_code == 401
+    assert post(granted["access_token"]).json() == SUCCESS
+    assert states(oauth) == [("accepted", None)]
+
+
+def test_a_token_runs_out(oauth: TestClient) -> None:
+    configure(oauth, oauth_token_s=0)
+    headers = {"authorization": f"Bearer {ask_for_token(oauth).json()['access_token']}"}
+    answer = oauth.post("/v1/track", json=track("m") | {"writeKey": "k"}, headers=headers)
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("claims", "status", "error", "description"),
+    [
+        ({"exp": 1}, 400, "invalid_request", "Token is expired"),
+        ({"iat": 9_999_999_999}, 400, "invalid_request", "Token used before issued"),
+        ({"aud": "https://oauth2.segment.io"}, 400, "invalid_request", "Audience"),
+        ({"sub": "other"}, 400, "invalid_request", "subject"),
+        ({"iss": "other"}, 401, "invalid_client", "no such client"),
+        ({"key_id": "key-2"}, 401, "invalid_client", "no such client"),
+    ],
+)
+def test_refused_assertions(
+    oauth: TestClient, claims: dict[str, Any], status: int, error: str, description: str
+) -> None:
+    answer = ask_for_token(oauth, **claims)
+    assert answer.status_code == status
+    assert answer.json()["error"] == error
+    assert description in answer.json()["error_description"]
+
+
+def test_an_assertion_is_taken_once(oauth: TestClient) -> None:
+    assert ask_for_token(oauth, jti="same").status_code == 200
+    assert ask_for_token(oauth, jti="same").status_code == 400
+
+
+def test_a_foreign_signature_is_refused(client: TestClient) -> None:
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    pem = other.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()
+    configure(client, oauth_clients=[{"client_id": "app", "key_id": "key-1", "public_key": pem}])
+    assert ask_for_token(client).json()["error"] == "invalid_client"
 
 
 # --- The JSON API
@@ -320,6 +513,38 @@ def test_faults_are_used_up_one_by_one(client: TestClient) -> None:
     assert client.get("/api/stats").json()["failed_requests"] == 4
 
 
+def test_a_step_can_answer_several_requests(client: TestClient) -> None:
+    script(client, {"status": 500, "times": 2}, {"status": 503})
+    answers = [send(client, track(str(n))).status_code for n in range(4)]
+    assert answers == [500, 500, 503, 200]
+
+
+def test_an_outage_ends_by_itself(client: TestClient) -> None:
+    script(client, {"status": 503, "for_s": 0.3}, {"status": 500})
+    assert {send(client, track(str(n))).status_code for n in range(3)} == {503}
+    time.sleep(0.35)
+    assert send(client, track("a")).status_code == 500
+    assert send(client, track("b")).json() == SUCCESS
+    assert client.get("/api/faults").json() == {"script": [], "used": 4}
+
+
+def test_a_rule_answers_all_that_it_matches_and_stays(client: TestClient) -> None:
+    script(client, {"status": 500}, {"status": 400, "match": "poison"})
+    assert send(client, track("poison-1"), track("a")).status_code == 400
+    assert send(client, track("a")).status_code == 500
+    assert send(client, track("a")).json() == SUCCESS
+    assert send(client, track("b", properties={"note": "poison"})).status_code == 400
+    assert client.get("/api/faults").json()["script"] == [{"status": 400, "match": "poison"}]
+
+
+def test_steps_can_be_for_tokens_and_for_settings(client: TestClient) -> None:
+    script(client, {"status": 503, "at": "settings"}, {"status": 500, "at": "token"})
+    assert send(client, track("a")).json() == SUCCESS
+    assert client.get("/v1/projects/k/settings").status_code == 503
+    assert client.get("/v1/projects/k/settings").status_code == 200
+    assert [client.post("/token").status_code for _ in range(2)] == [500, 400]
+
+
 def test_faults_can_be_cleared(client: TestClient) -> None:
     script(client, {"status": 500})
     assert client.delete("/api/faults").json()["script"] == []
@@ -340,6 +565,10 @@ def test_faults_can_be_cleared(client: TestClient) -> None:
         b'{"script": [{"reset": "during"}]}',
         b'{"script": [{"delay_s": -1}]}',
         b'{"script": [{"retry_after": 1.5}]}',
+        b'{"script": [{"times": 0}]}',
+        b'{"script": [{"refuse": true}]}',
+        b'{"script": [{"match": ""}]}',
+        b'{"script": [{"at": "home"}]}',
     ],
 )
 def test_an_unusable_script_changes_nothing(client: TestClient, payload: bytes) -> None:

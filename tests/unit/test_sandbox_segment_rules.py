@@ -10,6 +10,17 @@ USER = {"userId": "1"}
 TRACK = {**USER, "event": "Order Completed"}
 
 
+def consent(preferences: Any) -> dict[str, Any]:
+    return {
+        "anonymousId": "a",
+        "event": "Segment Consent Preference Updated",
+        "context": {"consent": {"categoryPreferences": preferences}},
+    }
+
+
+CONSENT = consent({"Advertising": False})
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -20,6 +31,7 @@ TRACK = {**USER, "event": "Order Completed"}
         ("track", {**TRACK, "properties": {"currency": "not a currency", "total": "text"}}),
         ("track", {**TRACK, "timestamp": "not a time"}),
         ("track", {**TRACK, "messageId": "m" * 100}),
+        ("track", CONSENT),
         ("page", USER),
         ("screen", {**USER, "name": "Home", "category": "Shop", "properties": {}}),
         ("group", {**USER, "groupId": "g", "traits": {}}),
@@ -53,6 +65,18 @@ def test_published(call: str, message: dict[str, Any]) -> None:
         ("id_not_string", "group", {**USER, "groupId": ""}),
         ("id_required", "alias", USER),
         ("id_required", "alias", {"anonymousId": "a", "previousId": "p"}),
+        ("name_not_string", "screen", {**USER, "name": ""}),
+        ("category_not_string", "page", {**USER, "category": ""}),
+        ("consent_needs_anonymous_id_set", "track", {**CONSENT, "anonymousId": None}),
+        ("anonymous_id_invalid", "track", {**CONSENT, "anonymousId": ""}),
+        ("consent_categoryprefences_should_exist", "track", {**CONSENT, "context": {}}),
+        ("consent_categorypreferences_should_be_object", "track", consent([])),
+        ("consent_categorypreferences_fields_should_be_bool", "track", consent({"a": "yes"})),
+        (
+            "device_advertisingid_should_be_string",
+            "track",
+            {**CONSENT, "context": {"device": {"advertisingId": 5}}},
+        ),
         ("bad_request", "track", {**TRACK, "messageId": "m" * 101}),
         ("bad_request", "track", {**TRACK, "messageId": 12}),
         ("bad_request", "trakc", TRACK),

@@ -65,8 +65,21 @@ function showStats() {
   for (const tile of document.querySelectorAll("[data-state]")) {
     tile.setAttribute("aria-pressed", tile.dataset.state === page.filters.state);
   }
+  showMode();
   showCodes();
   showChips();
+}
+
+// Says when the sandbox does not behave as it does by default.
+function showMode() {
+  const steps = page.stats.fault_steps;
+  const said = steps ? [`${number.format(steps)} ${steps === 1 ? "fault" : "faults"} scripted`] : [];
+  for (const [name, value] of Object.entries(page.stats.unusual_settings)) {
+    const shown = Array.isArray(value) ? number.format(value.length) : value;
+    said.push(`${name.replaceAll("_", " ")}: ${shown}`);
+  }
+  $("mode").hidden = said.length === 0;
+  $("mode").textContent = said.join(", ");
 }
 
 // Rebuilding a button takes the focus from it; give it back to the one that replaces it.

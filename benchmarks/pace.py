@@ -1,0 +1,154 @@
+"""How well the speed limit is used, and what an outage of Segment costs.
+
+The sender's pace, patience and transport post batches to a server of this machine, which notes when
+each one arrived. The busiest second must not be above the limit; between the first and the last
+arrival as much of it as possible should be used. Then the server is away for a while in the middle.
+
+    python benchmarks/pace.py --limit 1000 --seconds 10 --outage 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from uuid import uuid4
+
+import requests
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from luigi_tasks import batches, config, pace, segment
+from luigi_tasks.patience import Patience
+
+KEY = "benchmark"
+ARRIVALS: list[tuple[float, int]] = []
+AWAY = {"until": 0.0}
+
+
+async def note_arrivals(scope: dict, receive: Callable, send: Callable) -> None:
+    """Say yes, or 503 during an outage; GET tells the arrivals (an ASGI application)."""
+    if scope["type"] != "http":
+        return
+    arrived_at, body = time.time(), b""
+    while True:
+        part = await receive()
+        body += part.get("body", b"")
+        if not part.get("more_body"):
+            break
+    status, answer = 200, b'{"success": true}'
+    if scope["path"] == "/arrivals":
+        answer = json.dumps(ARRIVALS).encode()
+        ARRIVALS.clear()
+    elif scope["path"] == "/outage":
+        AWAY["until"] = time.time() + float(body)
+    elif arrived_at < AWAY["until"]:
+        status = 503
+    else:
+        ARRIVALS.append((arrived_at, len(json.loads(body)["batch"])))
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
+def serve(port: int) -> None:
+    """Serve `note_arrivals` until the process is ended."""
+    uvicorn.run(note_arrivals, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+
+
+def post(limit: float, count: int) -> float:
+    """Post so many messages under the limit; return the seconds it took."""
+    settings = config.delivery()
+    speed, patience = pace.Pace(limit), Patience(settings, time.sleep)
+    size = batches.Limits(
+        config.segment().batch_messages,
+        config.segment().batch_bytes,
+        batches.envelope_bytes(KEY),
+        limit,
+    ).capped_messages
+    began = time.perf_counter()
+    for start in range(0, count, size):
+        bodies = [{"messageId": uuid4().hex} for _ in range(min(size, count - start))]
+
+        def post_once(bodies: list[dict] = bodies) -> segment.Attempt:
+            with speed.slot(len(bodies)) as slot:
+                attempt = segment.send(bodies, key=KEY)
+                slot.answered = attempt.verdict.http_status > 0
+            return attempt
+
+        verdict = patience.repeat(post_once).verdict
+        if verdict.outcome is not segment.Outcome.ACCEPTED:
+            raise RuntimeError(f"the server did not accept a batch: {verdict}")
+    return time.perf_counter() - began
+
+
+def arrivals(url: str) -> list[tuple[float, int]]:
+    """Return and forget what arrived: (time, messages)."""
+    return [tuple(item) for item in requests.get(f"{url}/arrivals", timeout=15).json()]
+
+
+def measure(limits: list[float], seconds: float, outage: float, url: str) -> None:
+    """Print one table for the limits, and one line for the outage."""
+    table = Table(title=f"{seconds:g} seconds of work at each limit")
+    for column in ("limit, events/s", "used", "busiest second"):
+        table.add_column(column, justify="right")
+    for limit in limits:
+        post(limit, round(limit * seconds))
+        found = arrivals(url)
+        used = sum(count for _, count in found[:-1]) / (found[-1][0] - found[0][0])
+        busiest = max(sum(n for at, n in found if 0 <= at - first < 1) for first, _ in found)
+        table.add_row(f"{limit:g}", f"{used / limit:.1%}", f"{busiest}")
+    console = Console()
+    console.print(table)
+    if outage:
+        limit = limits[0]
+        requests.post(f"{url}/outage", data=f"{outage}", timeout=15)
+        took = post(limit, round(limit * seconds))
+        console.print(f"An outage of {outage:g} s (503) cost {took - seconds:.1f} s.")
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--limit", type=float, nargs="+", default=[1000.0, 250.0])
+    parser.add_argument("--seconds", type=float, default=10, help="work per limit")
+    parser.add_argument("--outage", type=float, default=30, help="seconds; 0 for none")
+    arguments = parser.parse_args()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
+    server.start()
+    try:
+        wait_for(url)
+        os.environ["SEGMENT_HOST"] = url
+        started = datetime.now(timezone.utc)
+        measure(arguments.limit, arguments.seconds, arguments.outage, url)
+        Console().print(f"started {started:%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}")
+    finally:
+        server.terminate()
+        server.join()
+
+
+def wait_for(url: str, seconds: float = 20) -> None:
+    """Wait until the server answers."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            requests.get(f"{url}/arrivals", timeout=1)
+            return
+        except requests.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()
