@@ -3,19 +3,21 @@
     SyncToSegment -> ReportRun -> SendTrack -> SendIdentify -> BuildOutbox -> LoadExport
                                                                               (when configured)
 
-Each can be run by itself and brings what it requires with it. `markers` says when a task counts
-as done, `delivery` how the outbox is sent.
+Each can be run by itself and brings what it requires with it. PlanSync -> BuildOutbox shows what a
+sync would send. `markers` says when a task counts as done, `delivery` how the outbox is sent.
 """
 
 from luigi_tasks import config
 from luigi_tasks.build_outbox import BuildOutbox
 from luigi_tasks.load_export import LoadExport
+from luigi_tasks.plan import PlanSync
 from luigi_tasks.report import ReportRun, SyncToSegment
 from luigi_tasks.send import SendIdentify, SendTrack
 
 __all__ = [
     "BuildOutbox",
     "LoadExport",
+    "PlanSync",
     "ReportRun",
     "SendIdentify",
     "SendTrack",

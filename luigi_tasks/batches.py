@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -26,16 +27,26 @@ class Limits:
         messages: Most messages; never above 2,500, whatever is asked for.
         body_bytes: Most bytes of the whole body.
         envelope_bytes: Bytes of the body around the messages.
+        events_per_second: The speed limit; 0 or less means none.
     """
 
     messages: int
     body_bytes: int
     envelope_bytes: int
+    events_per_second: float = 0
 
     @property
     def capped_messages(self) -> int:
-        """The number of messages that may really be used."""
-        return max(1, min(self.messages, MOST_MESSAGES))
+        """The number of messages that may really be used.
+
+        A whole number of batches makes up a second's worth: of 300 events per second, three
+        batches of 80 would leave 60 unused.
+        """
+        most = max(1, min(self.messages, MOST_MESSAGES))
+        if self.events_per_second <= 0:
+            return most
+        per_second = math.ceil(self.events_per_second / most)
+        return max(1, min(most, math.floor(self.events_per_second / per_second)))
 
 
 def envelope_bytes(write_key: str) -> int:

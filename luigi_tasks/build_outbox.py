@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import luigi
 
-from luigi_tasks import config, dbt, markers
+from luigi_tasks import config, dbt, markers, readiness
+from luigi_tasks.lease import Lease
 from luigi_tasks.load_export import LoadExport
 from luigi_tasks.progress import TaskProgress
 from luigi_tasks.slots import SlotTask
@@ -31,7 +32,9 @@ class BuildOutbox(SlotTask):
 
     def run(self) -> None:
         """Build, and mark the slot."""
-        with TaskProgress(self, "dbt build") as progress:
+        if not config.is_dry_run():
+            readiness.check_namespace()
+        with Lease(), TaskProgress(self, "dbt build") as progress:
             result = dbt.build(progress.update)
             summary = f"{result.nodes} nodes built and tested"
             progress.finish(result.nodes, result.nodes, summary)

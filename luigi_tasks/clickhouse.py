@@ -7,6 +7,7 @@ between threads. `connect()` therefore keeps clients by process id in thread-loc
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -16,14 +17,24 @@ from typing import Any
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from luigi_tasks import config
 from luigi_tasks.errors import ClickHouseUnavailableError, CredentialsRefusedError
+
+logger = logging.getLogger("luigi-interface.clickhouse")
 
 UNKNOWN_TABLE = 60
 UNKNOWN_DATABASE = 81
 AUTHENTICATION_CODES = frozenset({192, 193, 194, 516})
 """UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, AUTHENTICATION_FAILED."""
+
+ERRORS = (ClickHouseError, ClickHouseUnavailableError)
+"""All that a statement can fail with, whether or not ClickHouse was reached."""
+
+TRANSIENT_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 319, 425, 473, 999})
+"""The server answered, but could not just then: too slow, too busy, out of memory, read-only,
+too many parts, no quorum, Keeper away."""
 
 _local = threading.local()
 
@@ -81,6 +92,31 @@ def _open(settings: config.clickhouse, password: str) -> Client:
 def is_missing(error: DatabaseError) -> bool:
     """Tell whether a query failed because its table or database does not exist."""
     return error.code in {UNKNOWN_TABLE, UNKNOWN_DATABASE}
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether the same statement may succeed a little later."""
+    if isinstance(error, ClickHouseUnavailableError | OperationalError):
+        return True
+    # Without a code it is not ClickHouse that answered, but a proxy before it.
+    return isinstance(error, DatabaseError) and error.code in {None, *TRANSIENT_CODES}
+
+
+def patiently(seconds: float) -> Retrying:
+    """Return what repeats a statement while ClickHouse is away, and raises the last error then.
+
+    Args:
+        seconds: How long to go on.
+    """
+    return Retrying(
+        retry=retry_if_exception(is_passing),
+        wait=wait_exponential(multiplier=0.1, max=2),
+        stop=stop_after_delay(seconds),
+        before_sleep=lambda state: logger.warning(
+            "ClickHouse: %s. Trying again.", state.outcome and state.outcome.exception()
+        ),
+        reraise=True,
+    )
 
 
 def insert_settings(token_source: Iterable[object]) -> dict[str, Any]:

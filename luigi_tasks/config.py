@@ -26,6 +26,12 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
+PLACEHOLDER_NAMESPACE = "retailpro-sandbox"
+"""The default of the dbt macro segment_namespace too."""
+
+SEGMENT_CDN = "https://cdn.segment.com"
+"""For all regions."""
+
 
 def _to_bool(text: str) -> bool:
     word = text.strip().lower()
@@ -160,14 +166,50 @@ class segment(luigi.Config):  # noqa: N801
         description="Base URL without /v1; EU: https://events.eu1.segmentapis.com. "
         "Env: SEGMENT_HOST.",
     )
+    cdn_host = EnvStrParameter(
+        "SEGMENT_CDN_HOST",
+        default="",
+        description="Base URL of the settings of sources; empty: Segment's own, or SEGMENT_HOST "
+        "when that is on this machine. Env: SEGMENT_CDN_HOST.",
+    )
+    namespace = EnvStrParameter(
+        "SEGMENT_NAMESPACE",
+        default=PLACEHOLDER_NAMESPACE,
+        description="First part of every message id; dbt gets it from here. "
+        "Env: SEGMENT_NAMESPACE.",
+    )
     debug = EnvBoolParameter(
         "SEGMENT_DEBUG",
         default=False,
         description="Log requests and answers, personal data included, never the write key. "
         "Env: SEGMENT_DEBUG.",
     )
+    oauth_client_id = EnvStrParameter(
+        "SEGMENT_OAUTH_CLIENT_ID",
+        default="",
+        description="Id of the OAuth application; empty: no OAuth. Env: SEGMENT_OAUTH_CLIENT_ID.",
+    )
+    oauth_key_id = EnvStrParameter(
+        "SEGMENT_OAUTH_KEY_ID",
+        default="",
+        description="Id of its key. Env: SEGMENT_OAUTH_KEY_ID.",
+    )
+    oauth_key_file = EnvStrParameter(
+        "SEGMENT_OAUTH_KEY_FILE",
+        default="",
+        description="Path of its private key (PEM). Env: SEGMENT_OAUTH_KEY_FILE.",
+    )
+    oauth_server = EnvStrParameter(
+        "SEGMENT_OAUTH_SERVER",
+        default="",
+        description="Base URL of the token server; empty: that of the region of SEGMENT_HOST. "
+        "Env: SEGMENT_OAUTH_SERVER.",
+    )
+    connect_timeout_seconds = luigi.FloatParameter(
+        default=5.0, description="Seconds to wait for a connection."
+    )
     timeout_seconds = luigi.FloatParameter(
-        default=15.0, description="Seconds to wait for a connection, and for each read."
+        default=15.0, description="Seconds to wait for each read of an answer."
     )
     batch_messages = luigi.IntParameter(
         default=100, description="Most messages per request; Segment drops all above 2,500."
@@ -186,17 +228,31 @@ class delivery(luigi.Config):  # noqa: N801
     page_messages = luigi.IntParameter(
         default=2000, description="Messages read from the outbox at a time; bounds the memory."
     )
-    retry_attempts = luigi.IntParameter(
-        default=6, description="Attempts per batch before the task gives up."
-    )
     retry_first_wait_seconds = luigi.FloatParameter(
         default=0.5, description="Wait before the second attempt; doubled each time, plus jitter."
     )
     retry_longest_wait_seconds = luigi.FloatParameter(
-        default=30.0, description="Longest wait between attempts; Retry-After may be longer."
+        default=4.0,
+        description="Longest wait between attempts, hence what an outage costs beyond its length; "
+        "Retry-After may be longer.",
     )
     retry_budget_seconds = luigi.FloatParameter(
-        default=300.0, description="Seconds after which a task stops retrying and fails."
+        default=300.0,
+        description="Seconds that a task may lose to failed requests and waits before it fails.",
+    )
+    ledger_rows = luigi.IntParameter(
+        default=1000, description="Most results that are held before they are recorded."
+    )
+    ledger_seconds = luigi.FloatParameter(
+        default=1.0, description="Longest time that results are held before they are recorded."
+    )
+    clickhouse_patience_seconds = luigi.FloatParameter(
+        default=120.0,
+        description="Seconds to wait for ClickHouse to come back, above all to take results.",
+    )
+    dedupe_window_hours = luigi.FloatParameter(
+        default=24.0,
+        description="How long Segment recognises a messageId; older doubts cause a warning.",
     )
     sample_messages = luigi.IntParameter(
         default=2, description="Messages that a dry run shows per event."
@@ -205,6 +261,61 @@ class delivery(luigi.Config):  # noqa: N801
         default=3600,
         description="The outbox watermark stays this far behind the clock, "
         "so that it cannot pass rows of a build that is still inserting.",
+    )
+
+
+class readiness(luigi.Config):  # noqa: N801
+    """What is checked before a run; see luigi_tasks/readiness.py."""
+
+    check_source = luigi.BoolParameter(
+        default=True,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="Ask Segment's CDN whether it knows the write key, and for which region.",
+    )
+    longest_clock_offset_seconds = luigi.FloatParameter(
+        default=60.0, description="A run is refused when the clock is further off than this."
+    )
+
+
+class lease(luigi.Config):  # noqa: N801
+    """How runs keep out of each other's way; see luigi_tasks/lease.py."""
+
+    seconds = luigi.FloatParameter(
+        default=60.0,
+        description="How long a lease outlives its last sign of life, which comes three times in "
+        "that time.",
+    )
+    wait_seconds = luigi.FloatParameter(
+        default=120.0,
+        description="How long a run waits for another one before it leaves; longer than a lease "
+        "lives, or a run that was killed on another host costs the next one.",
+    )
+
+
+class brake(luigi.Config):  # noqa: N801
+    """When a run refuses to send because it looks like a mistake; see luigi_tasks/brake.py."""
+
+    most_resent_share = luigi.FloatParameter(
+        default=0.3,
+        description="Largest share of the customers known to Segment, 0 to 1, that a run may send "
+        "again.",
+    )
+    most_usual_days = luigi.FloatParameter(
+        default=10.0,
+        description="Most pending messages of a call, as a multiple of a usual day: the median of "
+        "the days with messages in the last four weeks.",
+    )
+    history_days = luigi.IntParameter(
+        default=7,
+        description="Days with messages that make a usual day; before that the second limit does "
+        "not apply.",
+    )
+    smallest_stop = luigi.IntParameter(
+        default=100, description="Fewer pending messages of a call than this are always sent."
+    )
+    go_on = luigi.BoolParameter(
+        default=False,
+        description="Send what is pending now, whatever it looks like: --brake-go-on.",
     )
 
 
@@ -226,6 +337,13 @@ def clickhouse_password() -> str:
 def is_sandbox(segment_host: str) -> bool:
     """Tell whether `segment_host` is on this machine, which Segment itself never is."""
     return urlsplit(segment_host).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
+def segment_cdn() -> str:
+    """Return the base URL of the settings of sources."""
+    settings = segment()
+    own = settings.host if is_sandbox(settings.host) else SEGMENT_CDN
+    return str(settings.cdn_host or own).rstrip("/")
 
 
 def follow_scheduler_variables() -> None:

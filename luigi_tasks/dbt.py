@@ -15,14 +15,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from luigi_tasks import config
+from luigi_tasks import config, leash, signals
 from luigi_tasks.errors import BuildFailedError, ConfigurationError
 
 logger = logging.getLogger("luigi-interface.dbt")
@@ -119,6 +117,7 @@ def _environment() -> dict[str, str]:
         "CLICKHOUSE_SECURE": str(server.secure).lower(),
         "CLICKHOUSE_DATABASE": server.database,
         "RETAIL_PRO_DATABASE": source.landing_database,
+        "SEGMENT_NAMESPACE": config.segment().namespace,
     }
     if source.export_dir and not environment.get("RETAIL_PRO_SOURCE"):
         environment["RETAIL_PRO_SOURCE"] = "landing"
@@ -129,10 +128,13 @@ def _environment() -> dict[str, str]:
 def _running(
     command: list[str], directory: Path, stop_seconds: float
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a process in a session of its own; whatever happens, none of it is left behind."""
-    with _terminated_as_exception():
+    """Start a process in a session of its own; whatever happens, none of it is left behind.
+
+    `leash` sees to it also when this process is killed.
+    """
+    with signals.terminated_as_exception():
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", leash.__file__, str(os.getpid()), *command],
             cwd=directory,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -159,23 +161,6 @@ def _stop(process: subprocess.Popen[str], seconds: float) -> None:
     process.wait()
     if process.stdout:
         process.stdout.close()
-
-
-@contextlib.contextmanager
-def _terminated_as_exception() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, so that `finally` runs; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _read_line(line: str, log: BuildLog, on_progress: OnProgress) -> None:

@@ -3,26 +3,24 @@
 For each page of the outbox: check the messages, record the refused ones, group the others, post
 each batch, and record it once Segment has answered.
 
-- A passing failure is repeated with the same ids, after a wait that grows and is never shorter
-  than Retry-After asks. When the attempts or the budget of waiting are used up the task fails,
-  and the rest stays in the outbox.
-- A rejected batch is halved until the message that causes it stands alone; the rest is delivered.
+- A passing failure is repeated with the same ids, and nothing else goes out before it is settled
+  (`patience`). When patience ends the task fails, and the rest stays in the outbox.
+- A rejected batch is halved until the message that causes it stands alone; the rest is delivered,
+  in the order of the outbox.
 - When Segment refuses us, not a message, the task stops at once and rejects nothing.
+- Without the lease nothing is sent (`lease`).
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
 from uuid import uuid4
 
-from tenacity import RetryCallState, Retrying, retry_if_result
-from tenacity.wait import wait_exponential, wait_random
-
-from luigi_tasks import batches, config, outbox, preflight, segment
+from luigi_tasks import batches, config, outbox, pace, preflight, segment
 from luigi_tasks.errors import (
     ConfigurationError,
     CredentialsRefusedError,
@@ -30,8 +28,9 @@ from luigi_tasks.errors import (
     PipelineError,
     SegmentUnavailableError,
 )
+from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Batch, Ledger
-from luigi_tasks.pace import Pace
+from luigi_tasks.patience import Patience
 from luigi_tasks.preflight import Ready, Refusal
 from luigi_tasks.segment import Attempt
 
@@ -69,63 +68,14 @@ class Counts:
         return ", ".join([*parts, f"{self.sent_bytes / 1e6:,.1f} MB"])
 
 
-class Retries:
-    """When to repeat a request, and when to give up; one per task, so that the budget is shared.
-
-    An answer with Retry-After does not count as an attempt, as in the SDK: only the budget ends it.
-    """
-
-    def __init__(self, settings: config.delivery) -> None:
-        self._settings = settings
-        self._waited = 0.0
-        first = settings.retry_first_wait_seconds
-        self._backoff = wait_exponential(
-            multiplier=first, max=settings.retry_longest_wait_seconds
-        ) + wait_random(0, first)
-        self._counted = 0
-
-    def begin(self) -> None:
-        """A new batch begins with a full set of attempts, but not with a new budget."""
-        self._counted = 0
-
-    def wait(self, state: RetryCallState) -> float:
-        """Return the seconds to wait before the next attempt."""
-        return max(self._backoff(state), _last(state).verdict.retry_after)
-
-    def stop(self, state: RetryCallState) -> bool:
-        """Tell whether to give up."""
-        if not _last(state).verdict.retry_after:
-            self._counted += 1
-        out_of_attempts = self._counted >= self._settings.retry_attempts
-        waiting = self._waited + state.upcoming_sleep
-        return out_of_attempts or waiting > self._settings.retry_budget_seconds
-
-    def before_wait(self, state: RetryCallState) -> None:
-        """Book the wait, and tell about it."""
-        self._waited += state.upcoming_sleep
-        verdict = _last(state).verdict
-        logger.warning(
-            "Segment: %s (%s). The same batch again in %.1f s.",
-            verdict.reason_code,
-            verdict.detail,
-            state.upcoming_sleep,
-        )
-
-
-def _last(state: RetryCallState) -> Attempt:
-    if state.outcome is None:
-        raise RuntimeError("tenacity asked before the first attempt")
-    attempt: Attempt = state.outcome.result()
-    return attempt
-
-
 class Delivery:
     """Sends one cut of one outbox.
 
     Args:
         call: identify or track.
         key: Segment's write key.
-        ledger: Where the outcome goes.
+        ledger: Where the outcome goes; entered by the caller, so that it is written at the end.
+        lease: Held by the caller.
         on_change: Called with the counts whenever they have changed.
         sleep: Waits so many seconds.
     """
@@ -135,6 +85,8 @@ class Delivery:
         call: str,
         key: str,
         ledger: Ledger,
+        lease: Lease,
+        *,
         on_change: Callable[[Counts], None] = lambda counts: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -143,15 +95,16 @@ class Delivery:
         self.counts = Counts()
         self._key = key
         self._ledger = ledger
+        self._lease = lease
         self._on_change = on_change
-        self._sleep = sleep
         self._page_size = settings.page_messages
-        self._pace = Pace(settings.events_per_second, sleep=sleep)
-        self._retries = Retries(settings)
+        self._pace = pace.shared(settings.events_per_second)
+        self._patience = Patience(settings, sleep)
         self._limits = batches.Limits(
             messages=config.segment().batch_messages,
             body_bytes=config.segment().batch_bytes,
             envelope_bytes=batches.envelope_bytes(key),
+            events_per_second=settings.events_per_second,
         )
         # Rejected messages wait here for the first accepted one, which proves that the key and
         # the address are good. Segment answers 400 to some bad keys.
@@ -165,16 +118,53 @@ class Delivery:
             CredentialsRefusedError: Segment refuses the write key; nothing was rejected.
             ConfigurationError: The address refuses or redirects us; nothing was rejected.
             EverythingRejectedError: Messages were rejected and none accepted; none was recorded.
+            LeaseLostError: Another run may have begun; the rest is still pending.
+            LedgerUnwrittenError: ClickHouse does not take the results.
         """
         self.counts.total = cut.messages
-        for page in outbox.pages(self.call, cut, self._page_size):
-            checked = [preflight.check(row) for row in page]
-            self._record_refusals([item for item in checked if isinstance(item, Refusal)])
-            ready = [item for item in checked if isinstance(item, Ready)]
-            for batch in batches.pack(ready, self._limits):
-                self._deliver(batch)
+        if cut.messages:
+            self._tell_doubts()
+            self._pace.follow(self._lease.vacant_for)
+        for batch in batches.pack(self._ready(cut), self._limits):
+            self._deliver(batch)
         self._settle_suspects()
         return self.counts
+
+    def _tell_doubts(self) -> None:
+        doubt = outbox.in_doubt(self.call, self._lease.owner)
+        if not doubt.messages:
+            return
+        logger.warning(
+            "%s %s messages may have arrived already: since %s UTC an earlier run had no clear "
+            "answer, or died. They go first, with the same ids.",
+            f"{doubt.messages:,}",
+            self.call,
+            f"{doubt.oldest:%Y-%m-%d %H:%M:%S}",
+        )
+        if doubt.too_old:
+            window = timedelta(hours=config.delivery().dedupe_window_hours)
+            logger.warning(
+                "%s of them are older than Segment's dedupe window (%s): if they did arrive, "
+                "destinations that do not deduplicate by message id get them twice.",
+                f"{doubt.too_old:,}",
+                window,
+            )
+
+    def _ready(self, cut: outbox.Cut) -> Iterator[Ready]:
+        """The messages of the cut that may be sent, checked as they are needed."""
+        first = cut.first
+        for page in outbox.pages(self.call, cut, self._page_size):
+            # A batch may begin in the page before.
+            self._lease.begin(self.call, first, page[-1].enqueued_at)
+            first = page[0].enqueued_at
+            refusals = []
+            for row in page:
+                checked = preflight.check(row)
+                if isinstance(checked, Ready):
+                    yield checked
+                else:
+                    refusals.append(checked)
+            self._record_refusals(refusals)
 
     def _record_refusals(self, refusals: list[Refusal]) -> None:
         self._ledger.record_refusals(refusals)
@@ -211,30 +201,25 @@ class Delivery:
 
     def _post_until_settled(self, batch: Batch) -> tuple[Attempt, int]:
         """Post a batch until it is accepted or rejected, or patience ends."""
-        self._retries.begin()
         bodies = [item.body for item in batch.items]
         number = 0
 
         def post_once() -> Attempt:
             nonlocal number
             number += 1
-            self._pace.wait(len(bodies))
-            attempt = segment.send(bodies, key=self._key, retry_count=number - 1)
+            with self._pace.slot(len(bodies)) as slot:
+                self._lease.require()
+                attempt = segment.send(bodies, key=self._key, retry_count=number - 1)
+                slot.answered = attempt.verdict.http_status > 0
+            if attempt.verdict.http_status == segment.TOO_MANY_REQUESTS:
+                self._pace.slow_down()
             self.counts.requests += 1
             self.counts.repeated += number > 1
             self.counts.sent_bytes += batch.size
             self._ledger.record_attempt(batch, attempt, number)
             return attempt
 
-        retrying: Any = Retrying(
-            retry=retry_if_result(lambda attempt: attempt.verdict.may_retry),
-            wait=self._retries.wait,
-            stop=self._retries.stop,
-            before_sleep=self._retries.before_wait,
-            sleep=self._sleep,
-            retry_error_callback=_last,
-        )
-        return retrying(post_once), number
+        return self._patience.repeat(post_once), number
 
     def _suspect(self, batch: Batch, attempt: Attempt, number: int) -> None:
         row = batch.items[0].row
@@ -284,9 +269,14 @@ class Delivery:
         said = f"{verdict.reason_code}: {verdict.detail}" if verdict.detail else verdict.reason_code
         if verdict.may_retry:
             return SegmentUnavailableError(
-                f"Segment at {host} did not take the {self.call} messages ({said}) and the retries "
-                f"are used up. So far: {self.counts}. The rest stays in the outbox: run the same "
-                "command again later, or wait for the next scheduled run."
+                f"Segment at {host} did not take the {self.call} messages ({said}) and the time "
+                f"for retries is used up. So far: {self.counts}. The rest stays in the outbox: run "
+                "the same command again later, or wait for the next scheduled run."
+            )
+        if verdict.reason_code == segment.OAUTH_REFUSED:
+            return CredentialsRefusedError(
+                f"Segment's OAuth server gives no token ({said}). Nothing was rejected. Check "
+                "SEGMENT_OAUTH_CLIENT_ID, SEGMENT_OAUTH_KEY_ID and SEGMENT_OAUTH_KEY_FILE."
             )
         if verdict.http_status in {401, 403}:
             return CredentialsRefusedError(

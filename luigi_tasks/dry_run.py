@@ -12,39 +12,73 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from luigi_tasks import config, outbox, preflight
+from luigi_tasks import brake, config, forecast, outbox, preflight
 from luigi_tasks.preflight import Refusal
 
 
 def show(call: str, console: Console | None = None) -> int:
-    """Print what is pending for `call`: counts per event, then a few messages.
+    """Print some of the messages that would be sent for `call`, and what some of them change.
 
     Returns:
         The number of pending messages.
     """
-    console = console or Console()
-    pending = outbox.pending_by_event(call)
-    console.print(f"Dry run, SEGMENT_WRITE_KEY is not set: {call} messages that would be sent")
-    console.print(_table(call, pending))
+    console, samples = console or Console(), config.delivery().sample_messages
+    pending = sum(messages for _, messages, _ in outbox.pending_by_event(call))
+    console.print(f"{call}: {pending:,} messages would be sent", style="bold", highlight=False)
     if pending:
         console.print("Samples, with personal data as it would be sent:")
-    for row in outbox.samples(call, config.delivery().sample_messages):
-        checked = preflight.check(row)
-        if isinstance(checked, Refusal):
-            console.print(Text(f"Would be rejected, {checked.reason_code}: {checked.detail}"))
-            console.print(Text(row.message))
-        else:
-            console.print_json(json.dumps(checked.body))
-    return sum(messages for _, messages, _ in pending)
+    for row in outbox.samples(call, samples):
+        _show_message(console, row)
+    for change in forecast.changes(call, samples):
+        _show_change(console, change)
+    return pending
 
 
-def _table(call: str, pending: list[tuple[str, int, int]]) -> Table:
+def show_totals(console: Console) -> int:
+    """Print counts, what sending would mean at Segment, and what the brake says.
+
+    Returns:
+        The number of pending messages.
+    """
+    plan = [forecast.lines(call) for call in forecast.CALLS]
+    console.print(_table([line for lines in plan for line in lines]))
+    cost, rate = forecast.cost(plan), config.delivery().events_per_second
+    console.print(
+        f"Expected at Segment: {cost.messages:,} messages in about {cost.requests:,} requests, "
+        f"{cost.seconds:,.0f} s at {rate:,g} messages per second; {cost.users:,} users, "
+        f"{cost.billed_users:,} of them for the first time this month (Segment bills each user "
+        "once a month).",
+        highlight=False,
+    )
+    for objection in brake.objections():
+        console.print(f"The brake would refuse this run: {objection}", style="red", highlight=False)
+    return cost.messages
+
+
+def _table(lines: list[forecast.Line]) -> Table:
     table = Table()
     table.add_column("event")
-    table.add_column("messages", justify="right")
-    table.add_column("MB", justify="right")
-    for event, messages, size in pending:
-        table.add_row(event or call, f"{messages:,}", f"{size / 1e6:,.2f}")
-    if not pending:
-        table.add_row("nothing", "0", "0.00")
+    for name in ("new", "changed", "again", "unchanged", "held", "MB"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        counts = (line.new, line.changed, line.again, line.unchanged, line.held)
+        table.add_row(line.event, *(f"{count:,}" for count in counts), f"{line.size / 1e6:,.2f}")
+    if not lines:
+        table.add_row("nothing", *"00000", "0.00")
     return table
+
+
+def _show_message(console: Console, row: outbox.OutboxRow) -> None:
+    checked = preflight.check(row)
+    if isinstance(checked, Refusal):
+        console.print(Text(f"Would be rejected, {checked.reason_code}: {checked.detail}"))
+        console.print(Text(row.message))
+    else:
+        console.print_json(json.dumps(checked.body))
+
+
+def _show_change(console: Console, change: forecast.Change) -> None:
+    console.print(f"Changes {change.event} of {change.entity} {change.entity_id}", highlight=False)
+    for field, before, now in change.fields:
+        line = f"  {field}: {before or 'absent'} -> {now or 'absent'}"
+        console.print(Text(line), soft_wrap=True)

@@ -34,6 +34,18 @@ class SegmentUnavailableError(RetryableError):
     """Segment did not take everything. The rest stays in the outbox: run the command again."""
 
 
+class LedgerUnwrittenError(RetryableError):
+    """Results could not be recorded. They go out again with the same ids: run the command again."""
+
+
+class AnotherRunError(RetryableError):
+    """Another run is building or sending. Let it finish; the next run sends what is left."""
+
+
+class LeaseLostError(RetryableError):
+    """This run paused for too long and another one may have begun. Run the command again."""
+
+
 class ConfigurationError(TerminalError):
     """A setting cannot be used. Correct it in the environment or in luigi.cfg."""
 
@@ -52,3 +64,7 @@ class OutboxMissingError(TerminalError):
 
 class EverythingRejectedError(TerminalError):
     """Segment rejected every message. Check the write key and SEGMENT_HOST, then run again."""
+
+
+class BrakeError(TerminalError):
+    """The run would send more than usual. Look at PlanSync, then run again with --brake-go-on."""

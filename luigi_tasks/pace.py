@@ -1,13 +1,64 @@
-"""The speed limit: so many events per second, on average and nearly so at any moment."""
+"""The speed limit: never more than so many events in any second, at the receiver.
+
+Two rules decide when the next request may start:
+
+- *window*: what arrived within the last second plus the next batch must not exceed the limit.
+  When a request arrives is not known, only when it started and when its answer came. So it counts
+  as arrived at the latest moment that is possible: at its answer, less the round trip that every
+  request takes. Were it counted from its start, a request that the network held up would fall into
+  one second with the later ones.
+- *spacing*: batches go out evenly, not all at the beginning of a second. What was lost to a slow
+  answer or to a write is made up for, a little at a time, within the first rule.
+
+A 429 lowers the rate by a third; it then grows back by a hundredth of the limit per second.
+
+No library does this: those on PyPI count requests when they start, so a held-up request breaks the
+limit, and none of them gives way to a 429.
+"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+WINDOW = 1.0
+"""Seconds."""
+
+MOST_CATCH_UP = 0.25
+"""Seconds by which the spacing may be behind and still be made up for."""
+
+SLOW_DOWN = 2 / 3
+SPEED_UP = 0.01
+LOWEST_SHARE = 0.02
+
+ROUND_TRIPS = 10
+"""So many are seen before the shortest one is believed to be what every request takes ..."""
+
+BELIEVED_SHARE = 0.9
+"""... or rather a little less."""
+
+
+@dataclass
+class Slot:
+    """One request.
+
+    Attributes:
+        events: How many messages it carries.
+        ended_at: When it was answered, or failed; its start until then.
+        answered: Set by the user: there was an answer, so its round trip may be the shortest.
+    """
+
+    events: int
+    ended_at: float
+    answered: bool = False
 
 
 class Pace:
-    """Spreads batches evenly, so that a limit per second is kept without bursts.
+    """Lets requests go when the limit allows.
 
     Args:
         events_per_second: The limit; 0 or less means none.
@@ -22,14 +73,81 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._seconds_per_event = 1 / events_per_second if events_per_second > 0 else 0.0
+        self._limit = events_per_second
         self._clock = clock
         self._sleep = sleep
-        self._free_at = clock()
+        self._slots: deque[Slot] = deque()
+        self._next_at = clock()
+        self._shortest = float("inf")
+        self._round_trips = 0
+        self._lowered_to = events_per_second
+        self._lowered_at = clock()
 
-    def wait(self, events: int) -> None:
-        """Wait until `events` more may go out, and count them."""
+    @property
+    def rate(self) -> float:
+        """Events per second now: the limit, or less for a while after a 429."""
+        grown = (self._clock() - self._lowered_at) * SPEED_UP * self._limit
+        return min(self._limit, self._lowered_to + grown)
+
+    def slow_down(self) -> None:
+        """Take a 429 for what it says."""
+        lowest = LOWEST_SHARE * self._limit
+        self._lowered_to, self._lowered_at = max(lowest, self.rate * SLOW_DOWN), self._clock()
+
+    @contextmanager
+    def slot(self, events: int) -> Iterator[Slot]:
+        """Wait until `events` more may go out; make the request inside."""
+        if self._limit > 0 and (delay := self._delay(events)) > 0:
+            self._sleep(delay)
+        started = self._clock()
+        slot = Slot(events, started)
+        self._slots.append(slot)
+        try:
+            yield slot
+        finally:
+            slot.ended_at = self._clock()
+            if slot.answered:
+                self._shortest = min(self._shortest, slot.ended_at - started)
+                self._round_trips += 1
+            if self._limit > 0:
+                behind = max(self._next_at, started - MOST_CATCH_UP)
+                self._next_at = behind + events / self.rate
+
+    def follow(self, vacant_for: float) -> None:
+        """Let a second pass between another process and this one, whatever the other has sent.
+
+        Args:
+            vacant_for: Seconds for which no other process can have sent anything.
+        """
+        if self._limit > 0 and vacant_for < WINDOW:
+            self._sleep(WINDOW - vacant_for)
+
+    def _delay(self, events: int) -> float:
         now = self._clock()
-        if self._free_at > now:
-            self._sleep(self._free_at - now)
-        self._free_at = max(self._free_at, now) + events * self._seconds_per_event
+        while self._slots and self._leaves_at(self._slots[0]) <= now:
+            self._slots.popleft()
+        return max(self._next_at, self._window_opens_at(events, now)) - now
+
+    def _window_opens_at(self, events: int, now: float) -> float:
+        """When enough of the last second's requests are more than a second old."""
+        over = sum(slot.events for slot in self._slots) + events - self.rate * WINDOW
+        opens_at = now
+        for slot in self._slots:
+            if over <= 0:
+                break
+            over -= slot.events
+            opens_at = self._leaves_at(slot)
+        return opens_at
+
+    def _leaves_at(self, slot: Slot) -> float:
+        """When a request is certainly more than a second older than one that starts then."""
+        known = self._round_trips >= ROUND_TRIPS
+        return slot.ended_at + WINDOW - (self._shortest * BELIEVED_SHARE if known else 0.0)
+
+
+_shared: dict[tuple[int, float], Pace] = {}
+
+
+def shared(events_per_second: float) -> Pace:
+    """Return this process's pace, which outlives a task: all calls share one limit."""
+    return _shared.setdefault((os.getpid(), events_per_second), Pace(events_per_second))

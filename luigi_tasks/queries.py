@@ -1,6 +1,7 @@
 """Named queries, read once from queries.sql.
 
-queries.text("marker_exists")   the SQL of one query, comments removed
+queries.text("marker_exists")              the SQL of one query, comments removed
+queries.rows("brake_customers", since=at)  its rows, in the configured database
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from luigi_tasks import clickhouse, config
 
 _HEADING = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -45,3 +49,9 @@ def text(name: str) -> str:
         KeyError: There is no such query.
     """
     return load()[name]
+
+
+def rows(name: str, **binds: Any) -> list[Any]:
+    """Run the query `name` in the configured output database and return its rows."""
+    database = {"database": config.clickhouse().database}
+    return list(clickhouse.connect().query(text(name), database | binds).result_rows)

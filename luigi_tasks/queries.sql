@@ -35,8 +35,15 @@ order by completed_at desc
 limit 1
 
 -- name: outbox_cut
--- What a send task takes on: all that is pending when it starts. min and max of nothing: the epoch.
+-- What a send task takes on: all that is pending when it starts, but for the builds that are held
+-- back. min and max of nothing: the epoch.
 select count(), min(enqueued_at), max(enqueued_at)
+from {database:Identifier}.{outbox:Identifier}
+where not has({held_back:Array(String)}, dbt_invocation_id)
+
+-- name: outbox_builds
+-- The builds that pending messages come from.
+select distinct dbt_invocation_id
 from {database:Identifier}.{outbox:Identifier}
 
 -- name: outbox_page
@@ -49,6 +56,7 @@ from {database:Identifier}.{outbox:Identifier}
 where enqueued_at >= {after_at:DateTime64(6, 'UTC')}
     and (enqueued_at, message_id) > ({after_at:DateTime64(6, 'UTC')}, {after_id:UUID})
     and enqueued_at <= {last:DateTime64(6, 'UTC')}
+    and not has({held_back:Array(String)}, dbt_invocation_id)
 order by enqueued_at, message_id
 limit {size:UInt32}
 
@@ -131,15 +139,16 @@ from {database:Identifier}.segment_delivery_summary
 order by call, event, status
 
 -- name: open_failures
--- Rows that should go out and cannot, by reason.
+-- What should go out and does not, by reason.
 select
+    error_category,
     if(event_type = '', entity_type, event_type) as event,
     error_code,
     count() as failures,
     any(entity_id) as example
 from {database:Identifier}.segment_failed_events
 where not resolved
-group by event, error_code
+group by error_category, event, error_code
 order by failures desc, error_code
 
 -- name: accepted_lately
@@ -148,3 +157,374 @@ select 1
 from {database:Identifier}.segment_delivery_attempts
 where outcome = 'accepted' and started_at > now64(3, 'UTC') - interval 1 day
 limit 1
+
+-- name: brake_pending
+-- Pending messages of each call that nobody has said to send anyway, and the youngest of them.
+select call, count() as messages, max(enqueued_at) as last
+from (
+    select call, enqueued_at from {database:Identifier}.segment_identify_outbox
+    union all
+    select call, enqueued_at from {database:Identifier}.segment_track_outbox
+)
+where enqueued_at > {approved_until:DateTime64(6, 'UTC')}
+group by call
+
+-- name: brake_customers
+-- Customers known to Segment, and those of them who are pending. Known is who is settled below the
+-- watermark, where ledger rows may have been purged, or was accepted above it.
+with
+    (
+        select max(settled_until)
+        from {database:Identifier}.segment_outbox_watermarks
+        where call = 'identify'
+    ) as watermark
+select
+    uniqCombined(entity_id) as known,
+    uniqCombinedIf(entity_id, entity_id in (
+        select entity_id
+        from {database:Identifier}.segment_identify_outbox
+        where enqueued_at > {approved_until:DateTime64(6, 'UTC')}
+    )) as resent
+from (
+    select entity_id
+    from {database:Identifier}.segment_identify_events
+    where enqueued_at <= watermark
+    union all
+    select entity_id
+    from {database:Identifier}.segment_delivery_ledger
+    where call = 'identify' and status = 'accepted' and enqueued_at > watermark
+)
+
+-- name: brake_usual_days
+-- Per call the days of the last four weeks, but for today, on which settled messages had entered
+-- the outbox, and the messages of the day in their middle.
+select call, count() as days, median(messages) as usual
+from (
+    select call, toDate(enqueued_at) as day, count() as messages
+    from {database:Identifier}.segment_delivery_ledger
+    where enqueued_at >= toStartOfDay(now('UTC')) - interval 28 day
+        and enqueued_at < toStartOfDay(now('UTC'))
+        and status in ('accepted', 'rejected')
+    group by call, day
+)
+group by call
+
+-- name: forecast_messages
+-- Pending messages per event by what came before them: nothing, another content, or the same content
+-- (requeued). What is before an Order Updated is the order's last state that was due.
+with
+    pending as (
+        select
+            event, entity_id, message_bytes, payload_hash, enqueued_at,
+            if(event = 'Order Updated', 'Order Completed', event) as chain
+        from {database:Identifier}.{outbox:Identifier}
+    ),
+    earlier as (
+        select
+            entity_id, payload_hash, enqueued_at,
+            if(event = 'Order Updated', 'Order Completed', event) as chain
+        from {database:Identifier}.{events:Identifier}
+        where entity_id in (select entity_id from pending)
+    )
+select
+    pending.event as event,
+    countIf(earlier.payload_hash = '') as new,
+    countIf(earlier.payload_hash not in ('', pending.payload_hash)) as changed,
+    countIf(earlier.payload_hash != '' and earlier.payload_hash = pending.payload_hash) as again,
+    sum(pending.message_bytes) as bytes
+from pending
+asof left join earlier
+    on pending.entity_id = earlier.entity_id and pending.chain = earlier.chain
+        and pending.enqueued_at > earlier.enqueued_at
+group by event
+order by event
+
+-- name: forecast_unchanged
+-- Customers and orders per event with nothing pending: their last message is settled.
+select event, uniqExact(entity_id) as entities
+from {database:Identifier}.{events:Identifier}
+where entity_id not in (select entity_id from {database:Identifier}.{outbox:Identifier})
+group by event
+
+-- name: forecast_held
+-- What should go out, breaks a rule and waits for somebody to mend it, per event.
+select event_type, count() as failures
+from {database:Identifier}.segment_failed_events
+where error_category = 'validation' and not resolved and event_type != ''
+group by event_type
+
+-- name: forecast_changes
+-- Some of the pending messages that change what was due before, with both texts, oldest first.
+with
+    pending as (
+        select
+            message, event, entity, entity_id, payload_hash, enqueued_at, message_id,
+            if(event = 'Order Updated', 'Order Completed', event) as chain
+        from {database:Identifier}.{outbox:Identifier}
+    ),
+    earlier as (
+        select
+            message_id, entity_id, payload_hash, enqueued_at,
+            if(event = 'Order Updated', 'Order Completed', event) as chain
+        from {database:Identifier}.{events:Identifier}
+        where entity_id in (select entity_id from pending)
+    ),
+    changes as (
+        select
+            pending.event as event, pending.entity as entity, pending.entity_id as entity_id,
+            pending.message as message, pending.enqueued_at as enqueued_at,
+            earlier.message_id as before_id
+        from pending
+        asof inner join earlier
+            on pending.entity_id = earlier.entity_id and pending.chain = earlier.chain
+                and pending.enqueued_at > earlier.enqueued_at
+        where pending.payload_hash != earlier.payload_hash
+        order by pending.enqueued_at, pending.message_id
+        limit {samples:UInt32} by event
+    )
+select changes.event, changes.entity, changes.entity_id, before.message, changes.message
+from changes
+inner join
+    (
+        select message_id, message
+        from {database:Identifier}.{events:Identifier}
+        where message_id in (select before_id from changes)
+    ) as before on before.message_id = changes.before_id
+order by changes.enqueued_at
+
+-- name: forecast_users
+-- Users of the pending messages, and those of them to whom nothing was sent in this calendar month:
+-- Segment bills each user once a month.
+with
+    pending as (
+        select if(user_id = '', anonymous_id, user_id) as user
+        from {database:Identifier}.segment_identify_outbox
+        union all
+        select if(user_id = '', anonymous_id, user_id) as user
+        from {database:Identifier}.segment_track_outbox
+    ),
+    sent as (
+        select enqueued_at, message_id
+        from {database:Identifier}.segment_delivery_ledger
+        where status = 'accepted' and sent_at >= toStartOfMonth(now('UTC'))
+    ),
+    billed as (
+        select if(user_id = '', anonymous_id, user_id) as user
+        from {database:Identifier}.segment_identify_events
+        where (enqueued_at, message_id) in (select enqueued_at, message_id from sent)
+        union all
+        select if(user_id = '', anonymous_id, user_id) as user
+        from {database:Identifier}.segment_track_events
+        where (enqueued_at, message_id) in (select enqueued_at, message_id from sent)
+    )
+select
+    uniqExact(user) as users,
+    uniqExactIf(user, user not in (select user from billed)) as first_this_month
+from pending
+
+-- name: create_leases
+-- Claims to the lease of building and sending, and their signs of life. Nothing merges them, so
+-- every row counts from the moment of its insert; see luigi_tasks/lease.py.
+create table if not exists {database:Identifier}.segment_delivery_leases
+(
+    name LowCardinality(String),
+    owner UUID,
+    released UInt8,
+    machine String,
+    pid UInt32,
+    process_started_at Float64,
+    run_id UUID,
+    call LowCardinality(String),
+    first_enqueued_at DateTime64(6, 'UTC'),
+    last_enqueued_at DateTime64(6, 'UTC'),
+    recorded_at DateTime64(6, 'UTC'),
+    expires_at DateTime64(6, 'UTC')
+)
+engine = MergeTree
+order by (name, recorded_at)
+ttl toDateTime(recorded_at) + interval 30 day
+
+-- name: lease_write
+-- A claim, a sign of life, or the end of a claim. The server's clock says until when it counts.
+insert into {database:Identifier}.segment_delivery_leases
+select
+    {lease:String}, {owner:UUID}, {released:UInt8}, {machine:String}, {pid:UInt32},
+    {process_started_at:Float64}, {run_id:UUID}, {call:String},
+    {first_enqueued_at:DateTime64(6, 'UTC')}, {last_enqueued_at:DateTime64(6, 'UTC')},
+    now64(6, 'UTC'), now64(6, 'UTC') + toIntervalMillisecond({lifetime_ms:UInt32})
+
+-- name: lease_claims
+-- The claims that are alive: neither given back nor expired.
+select
+    owner,
+    any(machine) as machine,
+    any(pid) as pid,
+    any(process_started_at) as process_started_at,
+    any(run_id) as run_id,
+    min(recorded_at) as since
+from {database:Identifier}.segment_delivery_leases
+where name = {lease:String} and recorded_at > now64(6, 'UTC') - interval 1 day
+group by owner
+having max(released) = 0 and max(expires_at) > now64(6, 'UTC')
+order by since
+
+-- name: lease_vacancy
+-- For how many seconds no other process has certainly held the lease. One that did not give it back
+-- may have worked until just now, unless it has expired.
+select min(if(released or age > {lifetime:Float64}, age, 0)) as vacant_for
+from (
+    select
+        max(released) as released,
+        dateDiff('microsecond', max(recorded_at), now64(6, 'UTC')) / 1e6 as age
+    from {database:Identifier}.segment_delivery_leases
+    where name = {lease:String} and recorded_at > now64(6, 'UTC') - interval 1 day
+        and not (machine = {machine:String} and pid = {pid:UInt32})
+    group by owner
+    union all
+    select 1 as released, 86400. as age
+)
+
+-- name: outbox_in_doubt
+-- Pending messages that may have arrived: those of requests without a clear answer, and those that
+-- a sender was about to send when it died. How many, since when, and how many for too long.
+select
+    count() as messages,
+    min(since) as oldest,
+    countIf(since < now64(6, 'UTC') - toIntervalSecond({window:UInt32})) as too_old
+from (
+    select message_id, min(since) as since
+    from (
+        select outbox.message_id as message_id, tried.started_at as since
+        from {database:Identifier}.{outbox:Identifier} as outbox
+        inner join (
+            select arrayJoin(message_ids) as message_id, toDateTime64(started_at, 6) as started_at
+            from {database:Identifier}.segment_delivery_attempts
+            where call = {call:String} and outcome = 'unknown'
+                and started_at > now64(3, 'UTC') - interval 30 day
+        ) as tried on outbox.message_id = tried.message_id
+        union all
+        select outbox.message_id as message_id, died.at as since
+        from {database:Identifier}.{outbox:Identifier} as outbox
+        cross join (
+            select
+                argMax(first_enqueued_at, recorded_at) as first,
+                argMax(last_enqueued_at, recorded_at) as last,
+                max(recorded_at) as at
+            from {database:Identifier}.segment_delivery_leases
+            where owner != {owner:UUID}
+            group by owner
+            having max(released) = 0 and argMax(call, recorded_at) = {call:String}
+        ) as died
+        where outbox.enqueued_at between died.first and died.last
+    )
+    group by message_id
+)
+
+-- name: explain_find
+-- Customers and documents that a number stands for: SID, CUST_ID or DOC_NO as exported.
+select 'customer' as entity, trim(SID) as sid
+from {database:Identifier}.base_retail_pro__customers
+where trim(SID) = {number:String} or trim(CUST_ID) = {number:String}
+union distinct
+select 'order' as entity, trim(SID) as sid
+from {database:Identifier}.base_retail_pro__documents
+where trim(SID) = {number:String} or trim(DOC_NO) = {number:String}
+union distinct
+select toString(entity) as entity, entity_id as sid
+from {database:Identifier}.segment_identify_events
+where entity_id = {number:String}
+union distinct
+select toString(entity) as entity, entity_id as sid
+from {database:Identifier}.segment_track_events
+where entity_id = {number:String}
+order by entity, sid
+limit 20
+
+-- name: explain_rejected_lines
+-- Lines of an export that could not be read and hold a number.
+select table_name, file, line, reason
+from {database:Identifier}.rejected_rows
+where position(text, {number:String}) > 0
+order by loaded_at desc
+limit 5
+
+-- name: explain_landing
+-- The rows of the export with a SID, the latest first.
+select _file, _line, _loaded_at
+from {database:Identifier}.{base:Identifier}
+where trim(SID) = {sid:String}
+order by _loaded_at desc, _line desc
+limit 20
+
+-- name: explain_customer
+-- What keeps a customer from being sent.
+select 'Identify' as event, exclusion_reason, failure_code
+from {database:Identifier}.customers
+where source_sid = {sid:String}
+
+-- name: explain_document
+-- The events that a document stands for, or why it stands for none, and what keeps them back.
+select
+    multiIf(orders.kind = 'sale', 'Order Completed', orders.kind = 'return', 'Order Refunded', '')
+        as event,
+    coalesce(documents.non_event_reason, orders.exclusion_reason) as reason,
+    orders.failure_code as failure_code
+from {database:Identifier}.int_documents_classified as documents
+left join {database:Identifier}.orders as orders on documents.row_key = orders.row_key
+where documents.source_sid = {sid:String}
+settings join_use_nulls = 1
+
+-- name: explain_failures
+-- What segment_failed_events says of an entity.
+select event_type, error_category, error_code, error_message, resolved
+from {database:Identifier}.segment_failed_events
+where entity_id = {sid:String} and entity_type = {entity:String}
+
+-- name: explain_messages
+-- All messages of an entity, oldest first, with what the ledger says of them; no status: purged.
+with
+    messages as (
+        select event, enqueued_at, message_id
+        from {database:Identifier}.{events:Identifier}
+        where entity_id = {sid:String}
+    ),
+    ledger as (
+        select message_id, status, reason_code, detail, attempt, sent_at
+        from {database:Identifier}.segment_delivery_ledger final
+        where (enqueued_at, message_id) in (select enqueued_at, message_id from messages)
+    )
+select
+    messages.event,
+    messages.enqueued_at,
+    lower(replaceAll(toString(messages.message_id), '-', '')),
+    multiIf(
+        messages.message_id in (select message_id from {database:Identifier}.{outbox:Identifier}),
+        'pending',
+        ledger.message_id = messages.message_id, toString(ledger.status),
+        'purged'
+    ),
+    ledger.sent_at,
+    ledger.reason_code,
+    ledger.detail
+from messages
+left join ledger on messages.message_id = ledger.message_id
+order by messages.enqueued_at
+
+-- name: explain_attempts
+-- The last requests that had a message of an entity in them: the one that settled it, and those
+-- that were not accepted.
+with messages as (
+    select enqueued_at, message_id
+    from {database:Identifier}.{events:Identifier}
+    where entity_id = {sid:String}
+)
+select started_at, toString(outcome), http_status, reason_code, detail
+from {database:Identifier}.segment_delivery_attempts
+where arrayExists(id -> id in (select message_id from messages), message_ids)
+    or (outcome = 'accepted' and batch_id in (
+        select batch_id
+        from {database:Identifier}.segment_delivery_ledger
+        where (enqueued_at, message_id) in (select enqueued_at, message_id from messages)
+    ))
+order by started_at desc
+limit 20

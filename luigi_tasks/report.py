@@ -13,7 +13,7 @@ from luigi.interface import core
 from rich.console import Console
 from rich.table import Table
 
-from luigi_tasks import clickhouse, config, markers, outbox, queries
+from luigi_tasks import config, dry_run, markers, outbox, queries
 from luigi_tasks.progress import Scheduler
 from luigi_tasks.send import SendIdentify, SendTask, SendTrack
 from luigi_tasks.slots import SlotTask
@@ -58,7 +58,6 @@ def collect(task: SendTask) -> Sent:
     """Read from the ledger what a finished send task did."""
     marker = task.output().read()
     binds = {
-        "database": config.clickhouse().database,
         "call": task.call,
         "run_id": UUID(marker["run_id"]),
         "started_at": datetime.fromisoformat(marker["started_at"]),
@@ -66,7 +65,7 @@ def collect(task: SendTask) -> Sent:
     }
 
     def query(name: str) -> list[Any]:
-        return list(clickhouse.connect().query(queries.text(name), binds).result_rows)
+        return queries.rows(name, **binds)
 
     [(requests, not_accepted, sent_bytes, seconds)] = query("run_requests")
     return Sent(
@@ -97,17 +96,15 @@ class ReportRun(SlotTask):
     def run(self) -> None:
         """Print the report; its figures are the status message too."""
         console = Console()
-        summary, rows = self._dry_run() if config.is_dry_run() else self._delivery(console)
+        summary, rows = self._dry_run(console) if config.is_dry_run() else self._delivery(console)
         console.print(summary, style="bold", highlight=False)
         for name, address in links().items():
             console.print(f"{name}: {address}", highlight=False, soft_wrap=True)
         Scheduler(self).report(100, summary)
         self.output().touch(rows)
 
-    def _dry_run(self) -> tuple[str, int]:
-        pending = sum(
-            count for call in ("identify", "track") for _, count, _ in outbox.pending_by_event(call)
-        )
+    def _dry_run(self, console: Console) -> tuple[str, int]:
+        pending = dry_run.show_totals(console)
         return f"Dry run: nothing was sent, {pending:,} messages are pending.", 0
 
     def _delivery(self, console: Console) -> tuple[str, int]:

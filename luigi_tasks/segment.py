@@ -26,20 +26,24 @@ from typing import Any
 
 import requests
 from segment.analytics import request
+from segment.analytics.consumer import FatalError
+from segment.analytics.oauth_manager import OauthManager
 from urllib3.exceptions import NameResolutionError, NewConnectionError, ProtocolError
 
-from luigi_tasks import config
+from luigi_tasks import config, oauth
 from luigi_tasks.errors import ConfigurationError
 from luigi_tasks.invocation import utc_now
 from luigi_tasks.preflight import Body
 
-RETRYABLE_STATUSES = frozenset({408, 410, 429, 460})
+TOO_MANY_REQUESTS = 429
+RETRYABLE_STATUSES = frozenset({408, 410, TOO_MANY_REQUESTS, 460})
 FINAL_SERVER_ERRORS = frozenset({501, 505})
 """The 5xx that the SDK does not retry either."""
 
 ABOUT_THE_BATCH = frozenset({400, 413, 422})
 """The statuses that speak of the content of this request. The others speak of us or the host."""
 
+OAUTH_REFUSED = "oauth_refused"
 LONGEST_DETAIL = 500
 
 
@@ -104,6 +108,17 @@ def send(batch: Sequence[Body], *, key: str, retry_count: int = 0) -> Attempt:
 
 
 def _post(batch: Sequence[Body], key: str, retry_count: int) -> Verdict:
+    token_manager = oauth.manager()
+    verdict = _post_once(batch, key, retry_count, token_manager)
+    if token_manager and verdict.http_status == requests.codes.unauthorized:
+        # The token has run out or was withdrawn. The SDK has dropped it and fetches another one.
+        verdict = _post_once(batch, key, retry_count, token_manager)
+    return verdict
+
+
+def _post_once(
+    batch: Sequence[Body], key: str, retry_count: int, token_manager: OauthManager | None
+) -> Verdict:
     settings = config.segment()
     # The SDK's session would follow a redirect to a login page and call its 200 a success.
     request._session.max_redirects = 0
@@ -111,12 +126,15 @@ def _post(batch: Sequence[Body], key: str, retry_count: int) -> Verdict:
         response = request.post(
             key,
             settings.host,
-            timeout=settings.timeout_seconds,
+            timeout=(settings.connect_timeout_seconds, settings.timeout_seconds),
+            oauth_manager=token_manager,
             retry_count=retry_count,
             batch=list(batch),
         )
+    except FatalError as error:
+        return Verdict(Outcome.RETRYABLE, "oauth_unavailable", _shorten(str(error)))
     except request.APIError as error:
-        return judge_response(error.response)
+        return judge_response(error.response) if error.response is not None else _no_token(error)
     except requests.TooManyRedirects as error:
         return judge_response(error.response)
     except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
@@ -126,6 +144,14 @@ def _post(batch: Sequence[Body], key: str, retry_count: int) -> Verdict:
     except requests.RequestException as error:
         return judge_failure(error)
     return judge_response(response)
+
+
+def _no_token(error: request.APIError) -> Verdict:
+    """The token server's answer; the batch was not sent."""
+    detail = _shorten(f"{error.code}: {error.message}")
+    if error.status in RETRYABLE_STATUSES or error.status >= 500:
+        return Verdict(Outcome.RETRYABLE, "oauth_unavailable", detail, error.status)
+    return Verdict(Outcome.REJECTED, OAUTH_REFUSED, detail, error.status, refuses_us=True)
 
 
 def _bad_host(host: str) -> ConfigurationError:

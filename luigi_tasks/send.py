@@ -7,9 +7,20 @@ from typing import ClassVar
 
 import luigi
 
-from luigi_tasks import config, dry_run, invocation, markers, outbox, segment
+from luigi_tasks import (
+    brake,
+    config,
+    dry_run,
+    invocation,
+    markers,
+    outbox,
+    readiness,
+    segment,
+    signals,
+)
 from luigi_tasks.build_outbox import BuildOutbox
 from luigi_tasks.delivery import Counts, Delivery
+from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Ledger
 from luigi_tasks.progress import TaskProgress
 from luigi_tasks.slots import SlotTask
@@ -34,9 +45,12 @@ class SendTask(SlotTask):
             return
         if config.segment().debug:
             segment.log_requests(logging.getLogger("luigi-interface").handlers)
-        cut = outbox.cut(self.call)
-        counts = self._send(cut)
-        outbox.advance_watermark(self.call)
+        readiness.check(config.write_key())
+        with signals.terminated_as_exception(), Lease() as lease:
+            cut = outbox.cut(self.call)
+            brake.check()
+            counts = self._send(cut, lease)
+            outbox.advance_watermark(self.call)
         run = invocation.current
         self.output().touch(
             counts.settled,
@@ -45,15 +59,17 @@ class SendTask(SlotTask):
             first_enqueued_at=(cut.first if cut.messages else run.started_at).isoformat(),
         )
 
-    def _send(self, cut: outbox.Cut) -> Counts:
+    def _send(self, cut: outbox.Cut, lease: Lease) -> Counts:
         key, run = config.write_key(), invocation.current
-        ledger = Ledger(run.run_id, self.slot, self.call)
-        with TaskProgress(self, f"send {self.call}") as progress:
+        with (
+            TaskProgress(self, f"send {self.call}") as progress,
+            Ledger(run.run_id, self.slot, self.call) as ledger,
+        ):
 
             def show(counts: Counts) -> None:
                 progress.update(counts.settled, counts.total, str(counts))
 
-            delivery = Delivery(self.call, key, ledger, on_change=show)
+            delivery = Delivery(self.call, key, ledger, lease, on_change=show)
             try:
                 return delivery.drain(cut)
             finally:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any
 
 from clickhouse_connect.driver.exceptions import DatabaseError
 from rich.console import Console
@@ -19,7 +17,7 @@ from luigi_tasks.errors import PipelineError
 
 
 def main() -> int:
-    """Print what was delivered, what is pending and what cannot go out.
+    """Print what was delivered, what is pending and what does not go out.
 
     Returns:
         The exit code: 0, or 1 when there is nothing to read.
@@ -48,25 +46,20 @@ def _summary() -> Table:
         table.add_column(name)
     table.add_column("messages", justify="right")
     table.add_column("last (UTC)")
-    for call, event, status, messages, last_at in _query("delivery_summary"):
+    for call, event, status, messages, last_at in queries.rows("delivery_summary"):
         table.add_row(call, event, status, f"{messages:,}", f"{last_at:%Y-%m-%d %H:%M:%S}")
     return table
 
 
 def _failures() -> Table:
-    table = Table(title="Cannot go out (segment_failed_events)", title_justify="left")
-    for name in ("event", "error_code"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("rows", justify="right")
-    table.add_column("example", overflow="fold")
-    for event, code, failures, example in _query("open_failures"):
-        table.add_row(event, code, f"{failures:,}", example)
+    # Without lines, so that a whole SID fits, to be copied into `explain`.
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, title_justify="left")
+    table.title = "Does not go out (segment_failed_events)"
+    for name in ("category", "event", "error_code", "rows", "example"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "rows" else "left")
+    for category, event, code, failures, example in queries.rows("open_failures"):
+        table.add_row(category, event, code, f"{failures:,}", example)
     return table
-
-
-def _query(name: str) -> Sequence[Sequence[Any]]:
-    database = {"database": config.clickhouse().database}
-    return clickhouse.connect().query(queries.text(name), database).result_rows
 
 
 if __name__ == "__main__":

@@ -75,10 +75,20 @@
             'retry_after_s': "Float32",
             'duration_ms': "UInt32",
             'started_at': "DateTime64(3, 'UTC')",
+            'message_ids': "Array(UUID)",
         },
         'engine': "engine = " ~ replicated ~ "MergeTree
     partition by toYYYYMM(started_at) order by (started_at, batch_id)
     settings " ~ window ~ " = 10000",
+    },
+    'segment_delivery_purges': {
+        'columns': {
+            'call': "LowCardinality(String)",
+            'purged_until': "DateTime64(6, 'UTC')",
+            'purged_at': "DateTime64(3, 'UTC')",
+        },
+        'engine': "engine = " ~ replicated ~ "MergeTree order by (call, purged_at)
+    settings " ~ window ~ " = 100",
     },
     'segment_outbox_watermarks': {
         'columns': {

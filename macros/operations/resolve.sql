@@ -10,13 +10,15 @@
     {%- endif -%}
     {%- set matching = run_query(
         'select count() from ' ~ target.schema ~ '.segment_failed_events where not resolved'
+        ~ " and error_category != 'transient'"
         ~ ' and entity_type = ' ~ sql_text(entity_type)
         ~ ' and entity_id = ' ~ sql_text(entity_id)
         ~ ' and error_code = ' ~ sql_text(error_code)
     ).columns[0].values()[0] -%}
     {%- if matching == 0 -%}
         {{ exceptions.raise_compiler_error(
-            'resolve: segment_failed_events has no open ' ~ error_code ~ ' of ' ~ entity_type ~ ' ' ~ entity_id ~ '.'
+            'resolve: segment_failed_events has no open ' ~ error_code ~ ' of ' ~ entity_type ~ ' ' ~ entity_id
+            ~ ' (transient ones are not resolved: they go out by themselves).'
         ) }}
     {%- endif -%}
     {%- do run_query(resolved_ledger_rows(entity_type, entity_id | string, error_code, note)) -%}

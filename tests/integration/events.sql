@@ -22,3 +22,11 @@ partition by toYYYYMM(enqueued_at)
 order by (enqueued_at, message_id);
 
 create table {database}.segment_track_events as {database}.segment_identify_events;
+
+create table {database}.segment_failed_events
+(
+    event_type String,
+    error_category String,
+    resolved UInt8
+)
+engine = Memory;

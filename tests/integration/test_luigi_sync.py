@@ -1,9 +1,11 @@
 """The tasks as they are run: `luigi --module luigi_tasks ...` as a process."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,17 @@ class Luigi:
             text=True,
             timeout=120,
             check=False,
+        )
+
+    def start(self, task: str, *options: str) -> subprocess.Popen[str]:
+        """Start a task with the local scheduler; its output is one text."""
+        return subprocess.Popen(
+            [LUIGI, "--module", "luigi_tasks", task, *options, "--local-scheduler", "--no-lock"],
+            cwd=PROJECT,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def use_dbt_project(self, model: str) -> None:
@@ -235,3 +248,63 @@ def test_a_failed_build_stops_the_sync_before_it_sends(
     assert str(tmp_path / "logs" / "dbt.log") in done.stderr
     assert segment_server.stats()["received"] == 0
     assert outbox.pending("identify") == 1
+
+
+@pytest.mark.timeout(180)
+def test_two_syncs_at_once_without_a_scheduler_send_everything_once(
+    luigi: Luigi, outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("identify", customers(800))
+    outbox.enqueue("track", orders(800))
+    both = [luigi.start("SyncToSegment", "--slot", PAST) for _ in range(2)]
+    outputs = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    stats = segment_server.stats()
+    assert (stats["received"], stats["duplicates"]) == (1600, 0)
+    assert len(outbox.ledger()) == 1600
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_sync_that_is_stopped_records_what_was_answered(
+    number: signal.Signals, luigi: Luigi, outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("identify", customers(3000))
+    process = luigi.start("SendIdentify", "--slot", PAST)
+    wait_for(lambda: segment_server.stats()["received"] >= 500)
+    process.send_signal(number)
+    process.communicate()
+    answered = segment_server.stats()["received"]
+    assert 500 <= answered < 3000
+    # At most the batch under way had no answer yet.
+    assert answered - 100 <= len(outbox.ledger()) <= answered
+    [(released,)] = outbox.rows("select max(released) from {db}.segment_delivery_leases")
+    assert released == 1
+
+
+@pytest.mark.timeout(180)
+def test_a_sync_that_was_killed_does_not_hold_up_the_next(
+    luigi: Luigi, outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    ids = outbox.enqueue("identify", customers(2000))
+    process = luigi.start("SendIdentify", "--slot", PAST)
+    wait_for(lambda: segment_server.stats()["received"] >= 500)
+    process.kill()
+    process.communicate()
+    done = luigi.run("SendIdentify", "--slot", PAST)
+    assert done.returncode == 0, done.stderr
+    assert "identify messages may have arrived already" in done.stderr
+    assert "Waiting for another run" not in done.stderr
+    assert sorted(outbox.ledger()) == sorted(ids)
+    stats = segment_server.stats()
+    assert stats["unique"] == 2000
+    # What was answered in the last second, and the batch under way.
+    assert stats["duplicates"] <= 1200
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    give_up_at = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < give_up_at, "it did not happen"
+        time.sleep(0.05)

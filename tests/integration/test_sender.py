@@ -1,11 +1,15 @@
 """The sender against a real ClickHouse and a Segment that misbehaves on demand."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
+from clickhouse_connect.driver.exceptions import OperationalError
+from luigi.configuration import get_config
 
+from luigi_tasks import clickhouse
 from luigi_tasks import delivery as sender
 from luigi_tasks import outbox as reader
 from luigi_tasks.errors import (
@@ -13,12 +17,15 @@ from luigi_tasks.errors import (
     ConfigurationError,
     CredentialsRefusedError,
     EverythingRejectedError,
+    LeaseLostError,
+    LedgerUnwrittenError,
     OutboxMissingError,
     SegmentUnavailableError,
 )
+from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Ledger
 from luigi_tasks.markers import MarkerTarget
-from tests.conftest import SegmentServer
+from tests.conftest import ClickHouseServer, SegmentServer
 from tests.integration.delivery import Outbox, customers, orders, outbox
 from tests.processes import free_port
 
@@ -26,6 +33,7 @@ __all__ = ["outbox"]
 
 SLOT = datetime(2026, 1, 31, 10, 15)
 Send = Callable[..., sender.Counts]
+SetSetting = Callable[[str, str, float], None]
 
 
 @pytest.fixture
@@ -35,13 +43,28 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
+def settings() -> Iterator[SetSetting]:
+    """Changes a setting of luigi.cfg for the test."""
+    parser, before = get_config(), []
+
+    def change(section: str, name: str, value: float) -> None:
+        before.append((section, name, parser.get(section, name)))
+        parser.set(section, name, str(value))
+
+    yield change
+    for section, name, value in before:
+        parser.set(section, name, value)
+
+
+@pytest.fixture
 def send(outbox: Outbox, waits: list[float]) -> Send:
     """Sends what an outbox shows, without really waiting."""
 
     def run(call: str = "track") -> sender.Counts:
-        ledger = Ledger(uuid.uuid4(), SLOT, call)
-        delivery = sender.Delivery(call, "sandbox-write-key", ledger, sleep=waits.append)
-        return delivery.drain(reader.cut(call))
+        with Lease() as lease, Ledger(uuid.uuid4(), SLOT, call) as ledger:
+            key = "sandbox-write-key"
+            delivery = sender.Delivery(call, key, ledger, lease, sleep=waits.append)
+            return delivery.drain(reader.cut(call))
 
     return run
 
@@ -256,31 +279,40 @@ def test_a_redirect_is_not_followed(
 
 
 def test_when_the_retries_are_used_up_the_rest_waits_for_the_next_run(
-    outbox: Outbox, send: Send, segment_server: SegmentServer
+    outbox: Outbox, send: Send, segment_server: SegmentServer, settings: SetSetting
 ) -> None:
+    settings("delivery", "retry_budget_seconds", 20)
     outbox.enqueue("track", orders(150))
-    segment_server.fault({}, *[{"status": 502}] * 6)
+    segment_server.fault({}, *[{"status": 502}] * 100)
     with pytest.raises(SegmentUnavailableError, match="100 of 150 accepted"):
         send()
+    segment_server.fault()
     assert outbox.pending("track") == 50
     assert send().accepted == 50
     assert outbox.pending("track") == 0
     assert segment_server.stats()["duplicates"] == 0
 
 
-def test_a_segment_that_is_away_costs_the_attempts_of_one_batch(
-    outbox: Outbox, send: Send, waits: list[float], monkeypatch: pytest.MonkeyPatch
+def test_a_segment_that_is_away_costs_the_budget_and_one_request_at_a_time(
+    outbox: Outbox,
+    send: Send,
+    waits: list[float],
+    settings: SetSetting,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    settings("delivery", "retry_budget_seconds", 60)
     outbox.enqueue("track", orders(500))
     monkeypatch.setenv("SEGMENT_HOST", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(SegmentUnavailableError, match="run the same command again"):
         send()
-    assert {attempt[:3] for attempt in outbox.attempts()} == {("retryable", "connection_failed", 0)}
-    assert len(outbox.attempts()) == 6
+    tried = outbox.attempts()
+    assert set(tried) == {("retryable", "connection_failed", 0, 100)}
+    assert 55 < sum(wait for wait in waits if wait >= 0.5) <= 60
+    assert max(waits) <= 4.5
     assert outbox.pending("track") == 500
 
 
-def test_the_budget_of_waiting_ends_the_retries(
+def test_a_wait_beyond_the_budget_is_not_begun(
     outbox: Outbox, send: Send, segment_server: SegmentServer, waits: list[float]
 ) -> None:
     outbox.enqueue("track", orders(1))
@@ -315,6 +347,196 @@ def test_numbers_arrive_as_they_were_written(
     arrived = [item["message"]["properties"]["total"] for item in segment_server.messages()]
     assert [str(number) for number in arrived] == ["0.1", "12.5", *numbers[2:]]
     assert outbox.ledger()[ids[-1]][:2] == ("rejected", "number_inexact")
+
+
+def test_an_order_in_time_survives_rejections_and_retries(
+    outbox: Outbox, send: Send, segment_server: SegmentServer
+) -> None:
+    """One customer's orders, with poison among them and a lost answer: the good ones in order."""
+    messages = [
+        {
+            "userId": "5000",
+            "event": "Order Completed",
+            "properties": {"order_id": f"{name}{number}"},
+        }
+        for number in range(60)
+        for name in ["poison" if number in {0, 7, 41} else "good"]
+    ]
+    ids = outbox.enqueue("track", messages)
+    segment_server.fault(
+        {"reset": "after"}, {"status": 500}, {"status": 400, "match": "poison", "times": 1000}
+    )
+    counts = send()
+    assert (counts.accepted, counts.rejected) == (57, 3)
+    good = [found for number, found in enumerate(ids) if number not in {0, 7, 41}]
+    # The reset came after the batch had arrived; what counts is when each was accepted first.
+    assert [item["message"]["messageId"] for item in segment_server.messages(state="accepted")][
+        -57:
+    ] == good
+    assert {found for found, row in outbox.ledger().items() if row[0] == "rejected"} == {
+        ids[0],
+        ids[7],
+        ids[41],
+    }
+
+
+def test_orders_wait_for_the_customers_of_their_build(outbox: Outbox, send: Send) -> None:
+    """Another run may have built after this one sent its customers."""
+    outbox.enqueue("track", orders(2))
+    outbox.enqueue("identify", customers(1))
+    outbox.client.command(
+        f"insert into {outbox.database}.segment_track_events select * replace("
+        "generateUUIDv4() as message_id, replace(message, lower(hex(events.message_id)), "
+        "lower(hex(message_id))) as message, 'build-0' as dbt_invocation_id) "
+        f"from {outbox.database}.segment_track_events as events"
+    )
+    assert reader.cut("track").messages == 2
+    assert reader.cut("track").held_back == ("build-1",)
+    assert send("identify").accepted == 1
+    assert reader.cut("track").messages == 4
+
+
+def test_what_had_no_clear_answer_goes_first_in_the_next_run_and_is_told(
+    outbox: Outbox,
+    send: Send,
+    segment_server: SegmentServer,
+    settings: SetSetting,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings("delivery", "retry_budget_seconds", 2)
+    first = outbox.enqueue("track", orders(100))
+    segment_server.fault({"reset": "after", "times": 1000})
+    with pytest.raises(SegmentUnavailableError):
+        send()
+    assert {attempt[0] for attempt in outbox.attempts()} == {"unknown"}
+    segment_server.reset()
+    later = outbox.enqueue("track", orders(50))
+    caplog.clear()
+    assert send().accepted == 150
+    assert "100 track messages may have arrived already" in caplog.text
+    assert "dedupe window" not in caplog.text
+    arrived = [item["message"]["messageId"] for item in segment_server.messages()]
+    assert arrived == first + later
+    caplog.clear()
+    outbox.enqueue("track", orders(1))
+    send()
+    assert "may have arrived" not in caplog.text
+
+
+def test_old_doubts_are_told_as_such(
+    outbox: Outbox,
+    send: Send,
+    segment_server: SegmentServer,
+    settings: SetSetting,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings("delivery", "retry_budget_seconds", 1)
+    outbox.enqueue("track", orders(3))
+    segment_server.fault({"reset": "before", "times": 1000})
+    with pytest.raises(SegmentUnavailableError):
+        send()
+    attempts = f"{outbox.database}.segment_delivery_attempts"
+    outbox.client.command(
+        f"insert into {attempts} select * replace(started_at - interval 25 hour as started_at) "
+        f"from {attempts}"
+    )
+    segment_server.reset()
+    send()
+    assert "3 of them are older than Segment's dedupe window (1 day, 0:00:00)" in caplog.text
+
+
+def test_what_a_run_was_sending_when_it_died_is_told(
+    outbox: Outbox, send: Send, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox.enqueue("track", orders(30))
+    cut = reader.cut("track")
+    with Lease() as lease:
+        lease.begin("track", cut.first, cut.last)
+    outbox.client.command(
+        f"alter table {outbox.database}.segment_delivery_leases delete where released settings "
+        "mutations_sync = 1"
+    )
+    # Its process is another one, which is gone.
+    outbox.client.command(
+        f"alter table {outbox.database}.segment_delivery_leases update process_started_at = 0 "
+        "where 1 settings mutations_sync = 1"
+    )
+    outbox.enqueue("identify", customers(2))
+    send("identify")
+    assert "may have arrived" not in caplog.text
+    send()
+    assert "30 track messages may have arrived already" in caplog.text
+
+
+def test_results_are_held_while_clickhouse_is_away(
+    outbox: Outbox, send: Send, clickhouse_server: ClickHouseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.enqueue("track", orders(300))
+    away = iter([True, True, True])
+
+    def insert_once(table: str, *arguments: Any, **options: Any) -> None:
+        if table == "segment_delivery_ledger" and next(away, False):
+            raise OperationalError("away")
+        insert(table, *arguments, **options)
+
+    insert = clickhouse.insert_once
+    monkeypatch.setattr(clickhouse, "insert_once", insert_once)
+    assert send().accepted == 300
+    assert set(outbox.ledger().values()) == {("accepted", "", 200, 1)}
+
+
+def test_what_could_not_be_recorded_is_said_and_goes_out_again_with_the_same_ids(
+    outbox: Outbox,
+    send: Send,
+    segment_server: SegmentServer,
+    settings: SetSetting,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = outbox.enqueue("track", orders(150))
+    settings("delivery", "clickhouse_patience_seconds", 1)
+    with monkeypatch.context() as patch:
+
+        def insert_once(*arguments: Any, **options: Any) -> None:
+            raise OperationalError("away")
+
+        patch.setattr(clickhouse, "insert_once", insert_once)
+        with pytest.raises(LedgerUnwrittenError, match="150 track messages within 1 s, 150 of"):
+            send()
+    assert outbox.pending("track") == 150
+    assert send().accepted == 150
+    stats = segment_server.stats()
+    assert (stats["unique"], stats["duplicates"]) == (150, 150)
+    assert sorted(outbox.ledger()) == sorted(ids)
+
+
+def test_an_append_that_was_taken_although_its_answer_was_lost_counts_once(
+    outbox: Outbox, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = outbox.enqueue("track", orders(250))
+    lost = iter([True, True])
+
+    def insert_once(*arguments: Any, **options: Any) -> None:
+        insert(*arguments, **options)
+        if next(lost, False):
+            raise OperationalError("the answer was lost")
+
+    insert = clickhouse.insert_once
+    monkeypatch.setattr(clickhouse, "insert_once", insert_once)
+    assert send().accepted == 250
+    assert sorted(outbox.ledger()) == sorted(ids)
+    assert len(outbox.attempts()) == 3
+
+
+def test_without_the_lease_nothing_is_sent(
+    outbox: Outbox, segment_server: SegmentServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.enqueue("track", orders(3))
+    with Lease(lifetime=1) as lease, Ledger(uuid.uuid4(), SLOT, "track") as ledger:
+        monkeypatch.setattr(lease, "_deadline", 0.0)
+        delivery = sender.Delivery("track", "sandbox-write-key", ledger, lease)
+        with pytest.raises(LeaseLostError):
+            delivery.drain(reader.cut("track"))
+    assert segment_server.stats()["received"] == 0
 
 
 def test_the_watermark_moves_up_to_what_is_settled_and_never_back(

@@ -85,3 +85,13 @@ def test_nothing_makes_no_batch() -> None:
 
 def test_the_size_is_that_of_ascii_json() -> None:
     assert ready("é").size == len(json.dumps(ready("é").body))
+
+
+@pytest.mark.parametrize(
+    ("events_per_second", "messages"),
+    [(0, 100), (1000, 100), (250, 83), (300, 100), (30, 30), (0.5, 1), (5000, 100), (999, 99)],
+)
+def test_a_whole_number_of_batches_makes_up_a_second(
+    events_per_second: float, messages: int
+) -> None:
+    assert Limits(100, 475_000, 60, events_per_second).capped_messages == messages

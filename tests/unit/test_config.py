@@ -11,7 +11,16 @@ from luigi.configuration import get_config
 from luigi_tasks import SyncToSegment, clickhouse, config
 from luigi_tasks.errors import ConfigurationError
 
-SECTIONS = [config.clickhouse, config.retail_pro, config.dbt, config.segment, config.delivery]
+SECTIONS = [
+    config.clickhouse,
+    config.retail_pro,
+    config.dbt,
+    config.segment,
+    config.delivery,
+    config.readiness,
+    config.lease,
+    config.brake,
+]
 PROJECT = Path(config.__file__).parents[1]
 
 

@@ -1,0 +1,173 @@
+"""The lease: one holder at a time, proved with real processes that are paused and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from luigi_tasks import lease as leases
+from luigi_tasks.errors import AnotherRunError, LeaseLostError
+from luigi_tasks.lease import Lease
+from tests.integration.delivery import Outbox, outbox
+from tests.processes import PROJECT
+
+__all__ = ["outbox"]
+
+CONTENDER = """
+import os, sys, time
+from luigi_tasks.lease import Lease
+times, path = int(sys.argv[1]), sys.argv[2]
+def note(word):
+    with open(path, "a") as file:
+        file.write(f"{word} {os.getpid()}\\n")
+for _ in range(times):
+    with Lease(lifetime=30, wait=60):
+        note("enter")
+        time.sleep(0.05)
+        note("leave")
+"""
+
+HOLDER = """
+import sys, time
+from luigi_tasks.errors import LeaseLostError
+from luigi_tasks.lease import Lease
+with Lease(lifetime=float(sys.argv[1]), wait=5) as lease:
+    print("held", flush=True)
+    sys.stdin.readline()
+    try:
+        lease.require()
+        print("still held", flush=True)
+    except LeaseLostError:
+        print("lost", flush=True)
+"""
+
+
+@contextmanager
+def holder(lifetime: float) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lease; on a line of input it says whether it still does."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lifetime)],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def ask(process: subprocess.Popen[str]) -> str:
+    """What the holder says."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.timeout(120)
+def test_processes_that_contend_never_hold_it_together(outbox: Outbox, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    times, contenders = 5, 3
+    command = [sys.executable, "-c", CONTENDER, str(times), str(notes)]
+    running = [subprocess.Popen(command, cwd=PROJECT) for _ in range(contenders)]
+    assert [process.wait() for process in running] == [0] * contenders
+    words = [line.split() for line in notes.read_text().splitlines()]
+    assert len(words) == 2 * times * contenders
+    for (enter, one), (leave, other) in zip(words[::2], words[1::2], strict=True):
+        assert (enter, leave, one) == ("enter", "leave", other)
+
+
+def test_a_claim_that_becomes_visible_late_does_not_win(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lowest id must not win against one who looked before it was visible."""
+    first, second = Lease(lifetime=30, wait=0), Lease(lifetime=30, wait=0)
+    first.owner, second.owner = sorted([first.owner, second.owner], reverse=True)
+    monkeypatch.setattr(leases, "CONTEST_SECONDS", 0.2)
+    with first, pytest.raises(AnotherRunError), second:
+        pytest.fail("both hold the lease")
+
+
+def test_a_run_waits_for_another_one(outbox: Outbox) -> None:
+    with holder(lifetime=30) as process:
+        began = time.monotonic()
+        with pytest.raises(AnotherRunError, match=f"process {process.pid} on "), Lease(wait=1.5):
+            pytest.fail("both hold the lease")
+        assert time.monotonic() - began >= 1.5
+        ask(process)
+        with Lease(wait=5):
+            pass
+
+
+def test_a_killed_run_on_this_machine_does_not_hold_up_the_next(outbox: Outbox) -> None:
+    with holder(lifetime=600) as process:
+        process.kill()  # It stays a zombie until it is waited for.
+        began = time.monotonic()
+        with Lease(wait=10):
+            assert time.monotonic() - began < 2
+
+
+def test_a_killed_run_on_another_machine_expires(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with holder(lifetime=3) as process:
+        process.kill()
+        monkeypatch.setattr(leases, "machine", lambda: "elsewhere")
+        with pytest.raises(AnotherRunError), Lease(wait=0):
+            pytest.fail("the lease had not expired")
+        began = time.monotonic()
+        with Lease(wait=10):
+            assert time.monotonic() - began < 5
+
+
+def test_a_run_that_was_paused_for_too_long_knows_that_it_lost_the_lease(outbox: Outbox) -> None:
+    with holder(lifetime=2) as process:
+        process.send_signal(signal.SIGSTOP)
+        with Lease(wait=10) as lease:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(1)  # Time for signs of life, which must not bring it back.
+            assert ask(process) == "lost"
+            lease.require()
+            with pytest.raises(AnotherRunError), Lease(wait=0):
+                pytest.fail("both hold the lease")
+
+
+def test_signs_of_life_prolong_it(outbox: Outbox) -> None:
+    with holder(lifetime=1.5) as process:
+        time.sleep(4)
+        assert ask(process) == "still held"
+
+
+def test_it_is_lost_when_clickhouse_stays_away(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lease(lifetime=1.5, wait=5) as lease:
+        monkeypatch.setenv("CLICKHOUSE_PORT", "9")
+        lease.require()
+        time.sleep(2)
+        with pytest.raises(LeaseLostError, match="run the same command again"):
+            lease.require()
+
+
+def test_process_numbers_are_compared_on_one_machine_only(outbox: Outbox) -> None:
+    claim = leases.Claim(
+        owner=Lease().owner,
+        machine=leases.machine(),
+        pid=os.getpid(),
+        process_started_at=0.0,
+        run_id=Lease().owner,
+        since=leases.EPOCH,
+    )
+    assert claim.is_dead()  # The number belongs to another process by now.
+    assert not claim._replace(machine="elsewhere").is_dead()

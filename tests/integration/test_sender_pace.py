@@ -1,0 +1,94 @@
+"""The speed limit, looked at where messages arrive; and an outage in the middle of a run."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from luigi.configuration import get_config
+
+from luigi_tasks import outbox as reader
+from luigi_tasks import pace
+from luigi_tasks.delivery import Counts, Delivery
+from luigi_tasks.lease import Lease
+from luigi_tasks.ledger import Ledger
+from tests.conftest import SegmentServer
+from tests.integration.delivery import Outbox, customers, orders, outbox
+
+__all__ = ["outbox"]
+
+SLOT = datetime(2026, 1, 31, 10, 15)
+
+
+def send(call: str) -> Counts:
+    """Sends an outbox in real time."""
+    with Lease() as lease, Ledger(uuid.uuid4(), SLOT, call) as ledger:
+        return Delivery(call, "sandbox-write-key", ledger, lease).drain(reader.cut(call))
+
+
+@pytest.fixture
+def limit(request: pytest.FixtureRequest) -> Iterator[float]:
+    """Events per second in luigi.cfg."""
+    parser = get_config()
+    before = parser.get("delivery", "events_per_second")
+    parser.set("delivery", "events_per_second", str(request.param))
+    yield request.param
+    parser.set("delivery", "events_per_second", before)
+
+
+def arrivals(server: SegmentServer) -> list[tuple[float, int]]:
+    """When each accepted request arrived, and its messages."""
+    return sorted(
+        (datetime.fromisoformat(item["receivedAt"][:-1]).timestamp(), item["messages"])
+        for item in server.requests()
+        if item["status"] == 200
+    )
+
+
+def busiest_second(found: list[tuple[float, int]]) -> int:
+    """Most messages in any second; arrival times are cut to milliseconds."""
+    return max(sum(count for at, count in found if 0 <= at - first < 0.999) for first, _ in found)
+
+
+@pytest.mark.parametrize("limit", [1000, 250], indirect=True)
+def test_the_limit_is_kept_in_any_second(
+    limit: float, outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    """The limit is that of both calls together. How well it is used: benchmarks/pace.py."""
+    outbox.enqueue("identify", customers(round(limit * 8)))
+    outbox.enqueue("track", orders(round(limit * 2)))
+    send("identify")
+    send("track")
+    everything = arrivals(segment_server)
+    assert sum(count for _, count in everything) == limit * 10
+    assert busiest_second(everything) <= limit
+
+
+@pytest.mark.parametrize("limit", [600], indirect=True)
+def test_a_segment_that_takes_less_is_given_less(
+    limit: float, outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    segment_server.configure(events_per_second=300)
+    outbox.enqueue("track", orders(3000))
+    counts = send("track")
+    assert counts.accepted == 3000
+    assert counts.repeated <= 6
+    assert pace.shared(limit).rate < limit
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("limit", [1000], indirect=True)
+@pytest.mark.parametrize(
+    "fault", [{"status": 503, "for_s": 10}, {"refuse": True, "for_s": 10}], ids=["503", "refused"]
+)
+def test_an_outage_is_waited_for_with_few_requests(
+    fault: dict[str, object], limit: float, outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("track", orders(2000))
+    outage = threading.Timer(1, segment_server.fault, [fault])
+    outage.start()
+    counts = send("track")
+    assert counts.accepted == 2000
+    assert 2 <= counts.repeated <= 15
+    assert outbox.pending("track") == 0
