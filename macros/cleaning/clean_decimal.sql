@@ -1,12 +1,35 @@
 {#-
     An exact decimal from text; null unless it is plain digits with an optional
-    sign and a point (Oracle prints .5). Checked first because ClickHouse would read 1e3.
+    sign, in the export's one form of numbers: a point (Oracle prints .5), or what the
+    variables decimal_separator and thousands_separator say. Checked first because
+    ClickHouse would read 1e3.
 -#}
 {% macro clean_decimal(column) -%}
 if(
-    match({{ trimmed(column) }}, '^-?([0-9]{1,15}(\\.[0-9]{1,6})?|\\.[0-9]{1,6})$'),
-    toDecimal128OrNull({{ trimmed(column) }}, 6), null
+    match({{ column }}, '{{ number_form() }}'),
+    toDecimal128OrNull({{ with_point(column) }}, 6), null
 )
+{%- endmacro %}
+
+{#- Regular expression of a number in the export's form. -#}
+{% macro number_form() -%}
+{%- set point, thousands = var('decimal_separator'), var('thousands_separator') -%}
+{%- if point not in ('.', ',') or thousands not in ('', '.', ',', ' ') or point == thousands -%}
+    {{ exceptions.raise_compiler_error(
+        "decimal_separator is '" ~ point ~ "' and thousands_separator '" ~ thousands
+        ~ "'. Set the first to a point or a comma, and the second to the other one, to a blank"
+        ~ " or to nothing."
+    ) }}
+{%- endif -%}
+{%- set grouped = '|[0-9]{1,3}([' ~ thousands ~ '][0-9]{3}){1,4}' if thousands else '' -%}
+^-?(([0-9]{1,15}{{ grouped }})([{{ point }}][0-9]{1,6})?|[{{ point }}][0-9]{1,6})$
+{%- endmacro %}
+
+{#- The text of a number without thousands separators and with a point. -#}
+{% macro with_point(column) -%}
+{%- set thousands = var('thousands_separator') -%}
+{%- set digits = "replaceAll(" ~ column ~ ", '" ~ thousands ~ "', '')" if thousands else column -%}
+{{ "replaceOne(" ~ digits ~ ", ',', '.')" if var('decimal_separator') == ',' else digits }}
 {%- endmacro %}
 
 {#- A whole number from text, also one that went through a float (4.0), else null. -#}
@@ -15,26 +38,24 @@ toInt64OrNull({{ without_zero_decimals(column) }})
 {%- endmacro %}
 
 {% macro without_zero_decimals(column) -%}
-replaceRegexpOne({{ trimmed(column) }}, '^(-?[0-9]+)\\.0+$', '\\1')
+replaceRegexpOne({{ column }}, '^(-?[0-9]+)[{{ var('decimal_separator') }}]0+$', '\\1')
 {%- endmacro %}
 
 {#- 1 or 0 from the ways in which Retail Pro and its exporters write a flag, else null. -#}
 {% macro clean_boolean(column) -%}
-multiIf(
-    lower({{ without_zero_decimals(column) }}) in ('1', 'true', 't', 'y', 'yes'), 1,
-    lower({{ without_zero_decimals(column) }}) in ('0', 'false', 'f', 'n', 'no'), 0,
+transform(
+    lower({{ without_zero_decimals(column) }}),
+    ['1', 'true', 't', 'y', 'yes', '0', 'false', 'f', 'n', 'no'],
+    [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]::Array(Nullable(UInt8)),
     null
 )
 {%- endmacro %}
 
 {#- The names of those columns that hold something which the given macro cannot read. -#}
 {% macro unreadable_columns(columns, reader) -%}
-arrayFilter(
-    name -> name != '',
-    [
-        {%- for column in columns %}
-        if({{ clean_text(column) }} is not null and {{ reader(column) }} is null, '{{ column }}', ''){{ ',' if not loop.last }}
-        {%- endfor %}
-    ]
-)
+arrayFilter(name -> name != '', [
+            {%- for column in columns %}
+            if({{ column }} != '' and {{ reader(column) }} is null, '{{ column }}', ''){{ ',' if not loop.last }}
+            {%- endfor %}
+        ])
 {%- endmacro %}

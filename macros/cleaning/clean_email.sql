@@ -18,7 +18,7 @@ nullIf(
             select email_or_domain from {{ ref('placeholder_emails') }} where kind = 'domain'
         ),
         splitByRegexp(
-            '[;,] *', replaceRegexpAll(lower({{ trimmed(column) }}), '(@[^ ;,]+) +', '\\1;')
+            '[;,] *', replaceRegexpAll(lower({{ column }}), '(@[^ ;,]+) +', '\\1;')
         )
     ), ''
 )

@@ -3,7 +3,7 @@
     mangled by a spreadsheet or a float cannot be repaired and are never cast.
 -#}
 {% macro clean_sid(column) -%}
-if(match({{ trimmed(column) }}, '^-?[0-9]{1,19}$'), {{ trimmed(column) }}, null)
+if(match({{ column }}, '^-?[0-9]{1,19}$'), {{ column }}, null)
 {%- endmacro %}
 
 {#-
@@ -15,8 +15,13 @@ if(match({{ trimmed(column) }}, '^-?[0-9]{1,19}$'), {{ trimmed(column) }}, null)
 {% macro row_key(sid) -%}
 ifNull(
             {{ sid }},
-            concat(source_sid, ' ', hex(cityHash64(* except (_file, _line, _loaded_at))))
+            concat(source_sid, ' ', {{ content_hash() }})
         )
+{%- endmacro %}
+
+{#- Hash of an exported row without where it came from. For a select from a base model. -#}
+{% macro content_hash() -%}
+hex(cityHash64(* except (_file, _line, _loaded_at)))
 {%- endmacro %}
 
 {#- A reference to another row: like a SID, and 0 stands for none. -#}

@@ -1,15 +1,26 @@
 {#-
-    Text without control characters and doubled or outer blanks; null for the
-    ways in which exports write that there is nothing. NULL is not among them:
-    it is somebody's last name.
+    The columns of an export as select list, tidied once, so that the other macros of this
+    folder read plain text: control characters, doubled and outer blanks are gone, a line break
+    is a blank, and the ways in which exports write that there is nothing (N/A, NULL, \N, in
+    any case) are empty.
 -#}
-{% macro clean_text(column) -%}
-if({{ trimmed(column) }} in ('', 'N/A', '\\N'), null, {{ trimmed(column) }})
+{% macro tidied(columns) -%}
+{%- for column in columns %}
+        replaceRegexpOne({{ trimmed(column) }}, '^(?i:n/a|null|\\\\n)$', '') as {{ column }},
+{%- endfor %}
 {%- endmacro %}
 
-{#- Text without control characters and doubled or outer blanks. -#}
+{#- Text without control characters and doubled or outer blanks; a line break is a blank. -#}
 {% macro trimmed(column) -%}
-trim(both ' ' from replaceRegexpAll({{ column }}, '[\\s\\x00-\\x1F\\x7F\\x{00A0}]+', ' '))
+trim(both ' ' from replaceRegexpAll(
+            replaceRegexpAll({{ column }}, '[\\x00-\\x08\\x0E-\\x1F\\x7F]+', ''),
+            '[\\s\\x{00A0}\\x{202F}]+', ' '
+        ))
+{%- endmacro %}
+
+{#- Tidied text; null for none. -#}
+{% macro clean_text(column) -%}
+nullIf({{ column }}, '')
 {%- endmacro %}
 
 {#-

@@ -6,13 +6,8 @@
     load that was not committed are left out.
 -#}
 {% macro retail_pro_rows(table_name) %}
-{%- if retail_pro_source() == 'seeds' -%}
-    {%- set relation = ref(table_name) -%}
-    {%- set loads = none -%}
-{%- else -%}
-    {%- set relation = source('retail_pro', table_name) -%}
-    {%- set loads = source('retail_pro', 'loads') -%}
-{%- endif -%}
+{%- set relation = retail_pro_relation(table_name) -%}
+{%- set loads = source('retail_pro', 'loads') if retail_pro_source() == 'landing' else none -%}
 {%- if execute -%}
     {%- set present = {} -%}
     {%- for column in adapter.get_columns_in_relation(relation) -%}

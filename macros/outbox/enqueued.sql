@@ -21,7 +21,7 @@ select
         substring(due.body, 2)
     ) as message,
     toUInt32(length(message)) as message_bytes,
-    lower(hex(MD5(due.body))) as payload_hash,
+    {{ payload_hash('due.body') }} as payload_hash,
     due.version as version,
     toUInt32(due.generation) as generation,
     now64(6, 'UTC') + toIntervalMicrosecond(

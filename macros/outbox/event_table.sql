@@ -24,7 +24,8 @@ select
         event,
         argMax(message_id, enqueued_at) as message_id,
         argMax(payload_hash, enqueued_at) as payload_hash,
-        argMax(generation, enqueued_at) as generation
+        argMax(generation, enqueued_at) as generation,
+        max(enqueued_at) as last_enqueued_at
     from {{ this }}
     group by entity_id, event
 {%- else -%}
@@ -33,7 +34,8 @@ select
         '' as event,
         toUUID('00000000-0000-0000-0000-000000000000') as message_id,
         '' as payload_hash,
-        toUInt32(0) as generation
+        toUInt32(0) as generation,
+        toDateTime64(0, 6, 'UTC') as last_enqueued_at
     where false
 {%- endif -%}
 {%- endmacro %}

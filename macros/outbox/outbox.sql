@@ -2,14 +2,22 @@
     The messages of one call (`identify` or `track`) that are still to be sent:
     those due, less those that the ledger has settled. The watermark bounds both
     sides, so that a read costs what is new and not the whole history; it is a
-    constant that prunes partitions and the primary key.
+    constant that prunes partitions and the primary key. What was purged counts as
+    below it, since its ledger rows are gone.
 -#}
 {% macro outbox(call) -%}
 {%- set watermark -%}
 (
         select max(settled_until)
-        from {{ source('segment_delivery', 'segment_outbox_watermarks') }}
-        where call = '{{ call }}'
+        from (
+            select settled_until
+            from {{ source('segment_delivery', 'segment_outbox_watermarks') }}
+            where call = '{{ call }}'
+            union all
+            select purged_until as settled_until
+            from {{ source('segment_delivery', 'segment_delivery_purges') }}
+            where call = '{{ call }}'
+        )
     )
 {%- endset -%}
 with events as (

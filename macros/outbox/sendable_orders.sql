@@ -5,7 +5,7 @@
 -#}
 {% macro sendable_orders(kind) %}
 {%- set guest_ids = {
-    'store': "concat('retail-pro-store-', ifNull(subsidiary, ''), '-', ifNull(store_code, ''))",
+    'store': "concat('retail-pro-store-', store_key)",
     'document': "concat('retail-pro-document-', document_sid)",
     'skip': 'null',
 } -%}
@@ -61,13 +61,16 @@ Array(Tuple(
 {%- endmacro %}
 
 {#- The columns of an event model, from a rendered order with `json`. -#}
-{% macro track_columns(event) -%}
+{% macro track_columns(event, occurred_at='occurred_at') -%}
+{%- set without_traits -%}
+replaceOne({{ without_consent(without_empty('json', ['products'])) }}, ',"traits":{}', '')
+{%- endset -%}
 'track' as call,
     '{{ event }}' as event,
     ifNull(user_id, '') as user_id,
     ifNull(anonymous_id, '') as anonymous_id,
     'order' as entity,
     assumeNotNull(document_sid) as entity_id,
-    occurred_at,
-    replaceOne({{ without_empty('json', ['products']) }}, '"context":{"traits":{}},', '') as body
+    {{ occurred_at }} as occurred_at,
+    replaceOne({{ without_traits }}, '"context":{"traits":{}},', '') as body
 {%- endmacro %}

@@ -3,7 +3,12 @@ with orders as (
 
     select *
     from {{ ref('orders') }}
-    where failure_code is null and customer_sid is not null
+    where
+        failure_code is null
+        and customer_sid is not null
+        and (ifNull(document_sid, ''), kind) not in (
+            select (entity_id, kind) from {{ ref('oversized_orders') }}
+        )
 
 ),
 
@@ -22,40 +27,51 @@ stores as (
 
     select
         customer_sid,
-        argMax(store_code, (order_count, last_order_at)) as favorite_store
+        argMax(last_store_code, (order_count, last_order_at)) as favorite_store
     from (
         select
             customer_sid,
-            store_code,
+            store_key,
+            argMax(store_code, occurred_at) as last_store_code,
             count() as order_count,
             max(occurred_at) as last_order_at
         from orders
         where kind = 'sale' and store_code is not null
-        group by customer_sid, store_code
+        group by customer_sid, store_key
     ) as visits
     group by customer_sid
+
+),
+
+counted as (
+
+    select
+        orders.*,
+        -- What is weighed is one piece on its line and may be 0.75 in the header.
+        ifNull(toInt64(ceil(abs(orders.header_quantity))), quantities.items) as items
+    from orders
+    left join quantities
+        on orders.document_sid = quantities.document_sid and orders.kind = quantities.kind
 
 ),
 
 totals as (
 
     select
-        orders.customer_sid as customer_sid,
-        countIf(orders.kind = 'sale') as total_orders,
-        sumIf(quantities.items, orders.kind = 'sale') as items_purchased,
-        sumIf(quantities.items, orders.kind = 'return') as items_returned,
-        uniqExact(orders.currency) as currencies,
-        if(currencies = 1, sum(orders.revenue), null) as lifetime_revenue,
+        customer_sid,
+        countIf(kind = 'sale') as total_orders,
+        sumIf(items, kind = 'sale') as items_purchased,
+        sumIf(items, kind = 'return') as items_returned,
+        uniqExact(currency) as currencies,
+        if(currencies = 1, sum(revenue), null) as lifetime_revenue,
         if(
             currencies = 1 and total_orders > 0,
-            round(sumIf(orders.revenue, orders.kind = 'sale') / total_orders, 2), null
+            round(sumIf(revenue, kind = 'sale') / total_orders, 2), null
         ) as average_order_value,
-        minIf(orders.occurred_at, orders.kind = 'sale') as first_order_at,
-        maxIf(orders.occurred_at, orders.kind = 'sale') as last_order_at
-    from orders
-    left join quantities
-        on orders.document_sid = quantities.document_sid and orders.kind = quantities.kind
-    group by orders.customer_sid
+        minIf(occurred_at, kind = 'sale') as first_order_at,
+        maxIf(occurred_at, kind = 'sale') as last_order_at
+    from counted
+    group by customer_sid
 
 )
 

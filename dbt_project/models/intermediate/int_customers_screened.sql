@@ -1,4 +1,5 @@
--- Customers with the e-mail address that is their own, and the reason why a row is nobody.
+-- Customers with the e-mail address that is their own, their consent, and the reason why a row
+-- is nobody.
 with customers as (
 
     select * from {{ ref('stg_retail_pro__customers') }}
@@ -14,14 +15,26 @@ dummies as (
 
 ),
 
--- An address of many, or of a dummy, is nobody's own.
-shared_emails as (
+consents as (
 
-    select email
+    select
+        trim(marketing_flag) as known_flag,
+        toUInt8OrNull(opted_in) as is_opted_in,
+        arrayFilter(id -> id != '', splitByRegexp(' *; *', trim(consent_categories)))
+            as consent_categories
+    from {{ ref('marketing_flags') }}
+
+),
+
+-- An address of many, or of a dummy, is nobody's own.
+used_emails as (
+
+    select
+        email as used_email,
+        uniqExact(source_sid) as users
     from customers
     where email is not null
     group by email
-    having uniqExact(source_sid) > {{ var('shared_email_limit') }}
 
 ),
 
@@ -42,7 +55,7 @@ recognised as (
                 select (match_by, value) from dummies
             ),
             'dummy_customer',
-            source_sid in (select user_id from {{ ref('suppressed_users') }}), 'suppressed',
+            source_sid in (select trim(user_id) from {{ ref('suppressed_users') }}), 'suppressed',
             is_active = 0, 'inactive',
             null
         ) as exclusion_reason
@@ -53,13 +66,34 @@ recognised as (
 screened as (
 
     select
-        * except (email),
-        ifNull(exclusion_reason, '') = 'dummy_customer'
-        or recognised.email in (select email from shared_emails) as has_nobodys_email,
+        recognised.* except (email),
+        ifNull(recognised.exclusion_reason, '') = 'dummy_customer'
+        or used_emails.users > {{ var('shared_email_limit') }} as has_nobodys_email,
         if(has_nobodys_email, null, recognised.email) as email,
         if(has_nobodys_email, recognised.email, null) as nobodys_email,
-        if(customer_sid is null, 'sid_malformed', null) as failure_code
+        consents.is_opted_in as is_opted_in,
+        consents.consent_categories as consent_categories,
+        multiIf(
+            recognised.customer_sid is null, 'sid_malformed',
+            notEmpty(recognised.unreadable_flags), 'flag_unreadable',
+            null
+        ) as failure_code,
+        arrayFilter(code -> code != '', [
+            if(
+                recognised.email is null and recognised.email_as_typed is not null,
+                'email_unusable', ''
+            ),
+            multiIf(
+                has_nobodys_email and recognised.email is not null, 'email_shared_by_many',
+                used_emails.users > 1, 'email_on_several_customers',
+                ''
+            ),
+            if(notEmpty(recognised.unreadable_traits), 'trait_unreadable', ''),
+            if(match(recognised.name_as_typed, '{{ damaged_text() }}'), 'text_damaged', '')
+        ]) as warnings
     from recognised
+    left join used_emails on recognised.email = used_emails.used_email
+    left join consents on recognised.marketing_flag = consents.known_flag
 
 )
 

@@ -1,7 +1,7 @@
 -- Documents with the order events they stand for, or why they stand for none.
 with documents as (
 
-    select * from {{ ref('int_documents_located') }}
+    select * from {{ ref('int_documents_sided') }}
 
 ),
 
@@ -16,14 +16,8 @@ counted as (
     select
         documents.*,
         line_totals.* except (document_sid),
-        line_totals.sale_lines > 0
-        or ifNull(documents.sold_quantity, 0) != 0
-        or (documents.sold_quantity is null and ifNull(documents.has_sale, 0) = 1) as is_sale,
-        line_totals.return_lines > 0
-        or ifNull(documents.returned_quantity, 0) != 0
-        or (documents.returned_quantity is null and ifNull(documents.has_return, 0) = 1)
-            as is_return,
-        coalesce(documents.uses_vat, documents.subsidiary_uses_vat) as prices_include_tax
+        line_totals.sale_lines > 0 or documents.claims_sale as is_sale,
+        line_totals.return_lines > 0 or documents.claims_return as is_return
     from documents
     left join line_totals on documents.document_sid = line_totals.document_sid
 
@@ -36,7 +30,8 @@ classified as (
         multiIf(
             is_held = 1, 'held',
             ifNull(status, 4) != 4, 'not_posted',
-            status is null and not match(ifNull(receipt_number, ''), '[1-9]'), 'not_posted',
+            -- A document gets its number when it is finished.
+            not match(ifNull(receipt_number, ''), '^([1-9]|[^-].*[1-9])'), 'not_posted',
             receipt_type = 2, 'order_or_deposit',
             (ifNull(subsidiary, ''), '') in (
                 select (sbs_no, store_code) from {{ ref('excluded_stores') }}
@@ -48,16 +43,30 @@ classified as (
             null
         ) as non_event_reason,
         multiIf(
-            document_sid is null, 'sid_malformed',
+            document_sid is null or has(malformed_references, 'BT_CUID'), 'sid_malformed',
             business_wall_time is null, 'timestamp_unreadable',
             occurred_at is null, 'timezone_unknown',
+            notEmpty(unreadable_flags) or notEmpty(unreadable_line_flags), 'flag_unreadable',
             notEmpty(unreadable_numbers) or notEmpty(unreadable_line_numbers), 'number_unreadable',
             currency is null, 'currency_unmapped',
-            has_sign_conflict, 'sign_conflict',
+            has_sign_conflict or sold_quantity < 0 and has_return = 0, 'sign_conflict',
             line_count = 0 and not {{ var('send_documents_without_lines') }},
             'document_without_lines',
             null
-        ) as failure_code
+        ) as failure_code,
+        arrayFilter(code -> code != '', [
+            if(has_sale != is_sale or has_return != is_return, 'flags_contradict_quantities', ''),
+            if(
+                undirected_lines = 0 and line_count > 0 and (
+                    abs(sold_quantity) != sold_line_quantity
+                    or abs(returned_quantity) != returned_line_quantity
+                ), 'quantities_differ', ''
+            ),
+            if(
+                has(malformed_references, 'REF_SALE_SID') or notEmpty(malformed_line_references),
+                'reference_malformed', ''
+            )
+        ]) as document_warnings
     from counted
 
 )

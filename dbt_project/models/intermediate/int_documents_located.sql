@@ -9,7 +9,7 @@ stores as (
 
     select
         sbs_no as store_subsidiary,
-        upper(store_code) as known_store_code,
+        store_code as known_store_code,
         toInt64OrNull(store_no) as known_store_number,
         nullIf(store_name, '') as known_store_name,
         nullIf(time_zone, '') as store_zone
@@ -37,19 +37,26 @@ currencies as (
 
 ),
 
+zones as (
+
+    {{ known_zones() }}
+
+),
+
 matched as (
 
     select
         documents.*,
         coalesce(by_number.known_store_name, by_code.known_store_name) as store_name,
         coalesce(
+            nullIf(by_number.known_store_code, ''), nullIf(by_code.known_store_code, '')
+        ) as known_store_code,
+        coalesce(
             by_number.store_zone,
             by_code.store_zone,
             subsidiaries.subsidiary_zone,
             nullIf('{{ var("default_timezone") }}', '')
-        ) as stated_zone,
-        stated_zone in (select time_zone from system.time_zones) as has_zone,
-        if(has_zone, assumeNotNull(stated_zone), 'UTC') as zone,
+        ) as store_zone,
         currencies.currency as currency,
         currencies.minor_units as minor_units,
         subsidiaries.subsidiary_uses_vat as subsidiary_uses_vat
@@ -59,7 +66,7 @@ matched as (
         and documents.store_no = by_number.known_store_number
     left join stores as by_code
         on documents.subsidiary = by_code.store_subsidiary
-        and upper(documents.store_code) = by_code.known_store_code
+        and upper(documents.store_code) = upper(by_code.known_store_code)
     left join subsidiaries
         on documents.subsidiary = subsidiaries.known_subsidiary
     left join currencies
@@ -67,12 +74,22 @@ matched as (
 
 ),
 
+-- A zone that the text names counts before the store's, and an unknown one is not passed over.
 timed as (
 
     select
-        *,
-        {{ to_instant('business_wall_time', 'business_offset', 'zone', 'has_zone') }} as occurred_at
+        matched.*,
+        {{ to_instant(
+            'matched.business_wall_time', 'matched.business_offset', 'business_zones.known_zone'
+        ) }} as occurred_at,
+        {{ to_instant(
+            'matched.modified_wall_time', 'matched.modified_offset', 'modified_zones.known_zone'
+        ) }} as modified_at
     from matched
+    left join zones as business_zones
+        on upper(coalesce(matched.business_zone, matched.store_zone)) = business_zones.upper_zone
+    left join zones as modified_zones
+        on upper(coalesce(matched.modified_zone, matched.store_zone)) = modified_zones.upper_zone
 
 )
 

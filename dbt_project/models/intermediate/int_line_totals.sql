@@ -1,8 +1,9 @@
--- Per document: how many lines each side has, and what the returned ones are worth.
+-- Per document: how many lines each side has, and what they are worth.
 with lines as (
 
     select
         *,
+        ifNull(discounted_price, price) * measured_quantity as amount,
         -- Such a line would be missing from the order without a trace.
         if(
             direction in ('sale', 'return'),
@@ -26,10 +27,18 @@ totals as (
         arraySort(groupUniqArrayArray(
             arrayConcat(unreadable_numbers, missing_numbers)
         )) as unreadable_line_numbers,
-        sumIf(ifNull(discounted_price, price) * measured_quantity, direction = 'return')
-            as returned_amount,
+        arraySort(groupUniqArrayArray(unreadable_flags)) as unreadable_line_flags,
+        sumIf(price * measured_quantity, direction = 'sale') as sold_amount_before_discount,
+        sumIf(amount, direction = 'sale') as sold_amount,
+        sumIf(amount, direction = 'sale' and kit_flag = 10) as sold_gift_card_amount,
+        sumIf(measured_quantity, direction = 'sale') as sold_line_quantity,
+        sumIf(amount, direction = 'return') as returned_amount,
+        sumIf(amount, direction = 'return' and kit_flag = 10) as returned_gift_card_amount,
         sumIf(ifNull(unit_tax, 0) * measured_quantity, direction = 'return') as returned_tax,
-        groupUniqArrayIf(returned_sale_sid, direction = 'return') as returned_sale_sids
+        sumIf(measured_quantity, direction = 'return') as returned_line_quantity,
+        countIf(direction = 'unknown') as undirected_lines,
+        groupUniqArrayIf(returned_sale_sid, direction = 'return') as returned_sale_sids,
+        arraySort(groupUniqArrayArray(malformed_references)) as malformed_line_references
     from lines
     group by document_sid
 

@@ -1,7 +1,7 @@
 -- Lines of known documents with the side of the receipt that they belong to.
 with items as (
 
-    select * from {{ ref('stg_retail_pro__document_items') }}
+    select * from {{ ref('int_document_items_current') }}
 
 ),
 
@@ -11,11 +11,22 @@ documents as (
         document_sid as known_document_sid,
         currency,
         minor_units,
-        ifNull(sold_quantity, 0) != 0 or (sold_quantity is null and has_sale = 1) as claims_sale,
-        ifNull(returned_quantity, 0) != 0
-        or (returned_quantity is null and has_return = 1) as claims_return
-    from {{ ref('int_documents_located') }}
+        claims_sale and not claims_return as is_sale_only,
+        claims_return and not claims_sale as is_return_only,
+        not claims_sale and not claims_return as is_silent,
+        has_sale,
+        has_return
+    from {{ ref('int_documents_sided') }}
     where document_sid is not null
+
+),
+
+-- Where some quantities are negative, the export writes returns so.
+signed_documents as (
+
+    select document_sid
+    from items
+    where quantity < 0
 
 ),
 
@@ -28,11 +39,18 @@ directed as (
             items.item_type = 2, 'return',
             items.item_type is not null, 'other',
             items.quantity < 0, 'return',
-            documents.claims_return and not documents.claims_sale, 'return',
-            documents.claims_sale and not documents.claims_return, 'sale',
+            documents.is_return_only, 'return',
+            documents.is_sale_only, 'sale',
+            documents.is_silent and documents.has_return = 1 and ifNull(documents.has_sale, 0) = 0,
+            'return',
+            documents.is_silent and documents.has_sale = 1 and ifNull(documents.has_return, 0) = 0,
+            'sale',
+            items.document_sid in (select document_sid from signed_documents), 'sale',
             'unknown'
         ) as direction,
-        items.item_type = 1 and items.quantity < 0 as has_sign_conflict,
+        ifNull(
+            items.quantity < 0 and ifNull(items.item_type = 1, documents.is_sale_only), 0
+        ) or ifNull(direction = 'sale' and items.price < 0, 0) as has_sign_conflict,
         abs(items.quantity) as measured_quantity,
         documents.currency as currency,
         documents.minor_units as minor_units

@@ -7,27 +7,41 @@ with returns as (
 
 ),
 
-amounts as (
+-- Positive amounts with null for none, from the header or else from the lines.
+stated as (
 
     select
         *,
-        nullIf(abs(coalesce(
-            nullIf(return_subtotal_with_tax, 0),
-            multiIf(
-                prices_include_tax = 1, return_subtotal,
-                prices_include_tax = 0 or ifNull(return_tax, 0) = 0,
-                return_subtotal + ifNull(return_tax, 0),
-                null
-            )
-        )), 0) as exported_total,
-        {{ round_to_minor_units('returned_tax', 'minor_units') }} as line_tax,
-        nullIf(multiIf(
-            prices_include_tax = 1, {{ round_to_minor_units('returned_amount', 'minor_units') }},
-            prices_include_tax = 0 or returned_tax = 0,
-            {{ round_to_minor_units('(returned_amount + returned_tax)', 'minor_units') }},
-            null
-        ), 0) as line_total
+        nullIf(abs(return_subtotal), 0) as header_subtotal,
+        nullIf(abs(return_subtotal_with_tax), 0) as header_total,
+        nullIf(abs(if(is_sale, ifNull(sale_total, 0), 0) - transaction_total), 0)
+            as transaction_return,
+        coalesce(header_subtotal, header_total) is null as is_from_lines,
+        {{ round_to_minor_units('ifNull(returned_tax, 0)', 'minor_units') }} as line_tax,
+        if(
+            is_from_lines,
+            nullIf({{ round_to_minor_units('returned_amount', 'minor_units') }}, 0),
+            header_subtotal
+        ) as amount,
+        if(is_from_lines, line_tax, abs(coalesce(return_tax, line_tax))) as tax
     from returns
+
+),
+
+-- USE_VAT, else the document's own sums, else the subsidiary says whether tax is included.
+judged as (
+
+    select
+        *,
+        has([header_total, transaction_return], amount) as fits_tax_included,
+        has([header_total, transaction_return], amount + tax) as fits_tax_added,
+        coalesce(
+            uses_vat,
+            if(fits_tax_included != fits_tax_added, fits_tax_included, null),
+            subsidiary_uses_vat
+        ) as prices_include_tax,
+        tax = 0 or amount is null or prices_include_tax is not null as is_tax_known
+    from stated
 
 ),
 
@@ -35,14 +49,22 @@ valued as (
 
     select
         *,
-        coalesce(exported_total, line_total) as total,
-        if(exported_total is null, line_tax, abs(coalesce(return_tax, line_tax))) as tax,
         coalesce(
-            referenced_sale_sid,
-            if(length(returned_sale_sids) = 1, returned_sale_sids[1], null),
-            document_sid
-        ) as order_id
-    from amounts
+            header_total,
+            multiIf(
+                not is_tax_known, coalesce(transaction_return, amount),
+                ifNull(prices_include_tax, 0) = 1, amount,
+                amount + tax
+            )
+        ) as total,
+        if(is_tax_known, tax, null) as known_tax,
+        -- Without known tax all of it is taken off the customer's revenue.
+        ifNull(known_tax, 0) + if(
+            {{ var('exclude_gift_cards') }},
+            {{ round_to_minor_units('ifNull(returned_gift_card_amount, 0)', 'minor_units') }},
+            toDecimal128(0, 6)
+        ) as not_revenue
+    from judged
 
 )
 
@@ -51,12 +73,32 @@ select
     document_sid,
     source_sid,
     'return' as kind,
-    order_id,
+    coalesce(
+        referenced_sale_sid,
+        if(length(returned_sale_sids) = 1, returned_sale_sids[1], null),
+        document_sid
+    ) as order_id,
     total,
-    total - tax as subtotal,
-    -total + tax as revenue,
-    tax,
+    total - known_tax as subtotal,
+    not_revenue - total as revenue,
+    known_tax as tax,
     toDecimal128(0, 6) as shipping,
     toDecimal128(0, 6) as discount,
-    coalesce(failure_code, if(total is null, 'refund_amount_unknown', null)) as failure_code
+    if(undirected_lines > 0 or line_count = 0, returned_quantity, null) as header_quantity,
+    coalesce(
+        failure_code,
+        multiIf(
+            total is null, 'refund_amount_unknown',
+            return_subtotal * return_tax < 0, 'sign_conflict',
+            null
+        )
+    ) as failure_code,
+    arrayConcat(document_warnings, arrayFilter(code -> code != '', [
+        if(not is_tax_known, 'refund_tax_unknown', ''),
+        if(
+            return_lines > 0 and header_subtotal is not null
+            and abs(returned_amount - header_subtotal) > {{ rounding_tolerance('minor_units') }},
+            'lines_differ_from_header', ''
+        )
+    ])) as warnings
 from valued

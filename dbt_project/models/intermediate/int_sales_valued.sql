@@ -13,9 +13,22 @@ amounts as (
         *,
         ifNull(sale_tax, 0) as tax,
         ifNull(shipping, 0) as shipping_charge,
-        {{ rounding_tolerance('minor_units') }} as tolerance,
-        abs(sale_subtotal + shipping_charge + tax - sale_total) <= tolerance as fits_tax_added,
-        abs(sale_subtotal + shipping_charge - sale_total) <= tolerance as fits_tax_included
+        ifNull(discount, 0) as document_discount,
+        if(
+            {{ var('exclude_gift_cards') }},
+            {{ round_to_minor_units('ifNull(sold_gift_card_amount, 0)', 'minor_units') }},
+            toDecimal128(0, 6)
+        ) as not_revenue,
+        sale_subtotal + shipping_charge + tax = sale_total as fits_tax_added,
+        sale_subtotal + shipping_charge = sale_total as fits_tax_included,
+        -- Whether a line's price holds the document's discount is for the exporter to say.
+        arrayMin(arrayMap(
+            amount -> abs(amount - sale_subtotal),
+            [
+                sold_amount, sold_amount_before_discount,
+                sold_amount_before_discount - document_discount
+            ]
+        )) > {{ rounding_tolerance('minor_units') }} as differs_from_lines
     from sales
 
 ),
@@ -25,13 +38,11 @@ valued as (
     select
         *,
         multiIf(
-            fits_tax_added and fits_tax_included,
-            if(prices_include_tax = 1, sale_subtotal - tax, sale_subtotal),
             fits_tax_added, sale_subtotal,
             fits_tax_included, sale_subtotal - tax,
             null
         ) as subtotal,
-        sale_total - tax - shipping_charge as revenue
+        sale_total - tax - shipping_charge - not_revenue as revenue
     from amounts
 
 )
@@ -47,7 +58,8 @@ select
     revenue,
     tax,
     shipping_charge as shipping,
-    ifNull(discount, 0) as discount,
+    greatest(document_discount, 0) as discount,
+    if(undirected_lines > 0 or line_count = 0, sold_quantity, null) as header_quantity,
     coalesce(
         failure_code,
         multiIf(
@@ -55,5 +67,13 @@ select
             sale_total < 0 or tax < 0 or shipping_charge < 0, 'sign_conflict',
             null
         )
-    ) as failure_code
+    ) as failure_code,
+    arrayConcat(document_warnings, arrayFilter(code -> code != '', [
+        if(subtotal is null, 'sums_do_not_fit', ''),
+        if(
+            fits_tax_added != fits_tax_included and uses_vat != fits_tax_included,
+            'vat_flag_contradicts_sums', ''
+        ),
+        if(sale_lines > 0 and differs_from_lines, 'lines_differ_from_header', '')
+    ])) as warnings
 from valued

@@ -2,9 +2,7 @@ with screened as (
 
     select
         *,
-        nullIf('{{ var("default_timezone") }}', '') as stated_zone,
-        stated_zone is not null as has_zone,
-        ifNull(stated_zone, 'UTC') as zone
+        upper('{{ var("default_timezone") }}') as default_zone
     from {{ ref('int_customers_screened') }}
 
 ),
@@ -15,9 +13,9 @@ order_totals as (
 
 ),
 
-consent as (
+zones as (
 
-    select * from {{ ref('marketing_flags') }}
+    {{ known_zones() }}
 
 ),
 
@@ -39,33 +37,47 @@ customers as (
         -- numerics
         screened.loyalty_points as loyalty_points,
         screened.ytd_spend as ytd_spend,
-        ifNull(order_totals.total_orders, 0) as total_orders,
-        ifNull(order_totals.items_purchased, 0) as lifetime_items_purchased,
-        ifNull(order_totals.items_returned, 0) as lifetime_items_returned,
+        {{ counter('total_orders', 'counted_orders') }} as total_orders,
+        {{ counter('items_purchased', 'counted_items_purchased') }} as lifetime_items_purchased,
+        {{ counter('items_returned', 'counted_items_returned') }} as lifetime_items_returned,
         order_totals.lifetime_revenue as lifetime_revenue,
         order_totals.average_order_value as average_order_value,
 
         -- flags
         screened.is_loyalty_member = 1 as is_loyalty_member,
-        toUInt8OrNull(consent.opted_in) = 1 as is_opted_in,
+        screened.is_opted_in = 1 as is_opted_in,
+        screened.consent_categories as consent_categories,
         ifNull(screened.customer_type, 0) = 1 as is_employee,
 
         -- timestamps
-        {{ to_instant('created_wall_time', 'created_offset', 'zone', 'has_zone') }} as created_at,
-        {{ to_instant('modified_wall_time', 'modified_offset', 'zone', 'has_zone') }}
-            as modified_at,
+        {{ to_instant(
+            'screened.created_wall_time', 'screened.created_offset', 'created_zones.known_zone'
+        ) }} as created_at,
+        {{ to_instant(
+            'screened.modified_wall_time', 'screened.modified_offset', 'modified_zones.known_zone'
+        ) }} as modified_at,
         order_totals.first_order_at as first_order_at,
         order_totals.last_order_at as last_order_at,
 
-        -- what keeps it from being sent
+        -- what keeps it from being sent, and what is odd about it
         screened.failure_code as failure_code,
         screened.exclusion_reason as exclusion_reason,
+        arrayConcat(
+            screened.warnings,
+            if(
+                created_at is null and screened.created_wall_time is not null,
+                ['created_time_without_zone'], []
+            )
+        ) as warnings,
         screened._file as _file,
         screened._line as _line,
         screened._loaded_at as _loaded_at
     from screened
     left join order_totals on screened.customer_sid = order_totals.customer_sid
-    left join consent on screened.marketing_flag = consent.marketing_flag
+    left join zones as created_zones
+        on ifNull(screened.created_zone, screened.default_zone) = created_zones.upper_zone
+    left join zones as modified_zones
+        on ifNull(screened.modified_zone, screened.default_zone) = modified_zones.upper_zone
 
 )
 

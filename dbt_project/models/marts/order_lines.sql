@@ -6,6 +6,7 @@ with lines as (
         direction in ('sale', 'return')
         and measured_quantity != 0
         and price is not null
+        and not ({{ var('exclude_gift_cards') }} and ifNull(kit_flag, 0) = 10)
 
 ),
 
@@ -20,7 +21,7 @@ order_lines as (
         item_sid,
 
         -- text
-        product_name,
+        coalesce(product_name, product_id) as product_name,
         category,
         brand,
         coalesce(

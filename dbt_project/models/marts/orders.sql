@@ -19,6 +19,17 @@ customers as (
 
 ),
 
+-- A dummy is known by its SID also when the export has no row of it.
+dummies as (
+
+    select customer_sid as dummy_sid from customers
+    where exclusion_reason = 'dummy_customer'
+    union all
+    select trim(value) as dummy_sid from {{ ref('dummy_customers') }}
+    where match_by = 'sid'
+
+),
+
 -- Addresses of dummies and those that many share; tills copy them onto documents.
 nobodys_emails as (
 
@@ -42,8 +53,9 @@ orders as (
         amounts.kind as kind,
         amounts.order_id as order_id,
         documents.receipt_number as receipt_number,
-        if(customers.exclusion_reason = 'dummy_customer', null, documents.customer_sid)
-            as customer_sid,
+        if(
+            documents.customer_sid in (select dummy_sid from dummies), null, documents.customer_sid
+        ) as customer_sid,
 
         -- text
         coalesce(
@@ -52,6 +64,10 @@ orders as (
         ) as email,
         documents.currency as currency,
         documents.store_code as store_code,
+        concat(
+            ifNull(documents.subsidiary, ''), '-',
+            coalesce(documents.known_store_code, upper(documents.store_code), '')
+        ) as store_key,
         coalesce(
             documents.store_name,
             nullIf(
@@ -69,16 +85,33 @@ orders as (
         amounts.tax as tax,
         amounts.shipping as shipping,
         amounts.discount as discount,
+        amounts.header_quantity as header_quantity,
+
+        -- flags
+        if(customer_sid is null, null, customers.is_opted_in = 1) as is_opted_in,
+        if(customer_sid is null, [], customers.consent_categories) as consent_categories,
 
         -- timestamps
         documents.occurred_at as occurred_at,
+        documents.modified_at as modified_at,
 
-        -- what keeps it from being sent
+        -- what keeps it from being sent, and what is odd about it
         amounts.failure_code as failure_code,
         if(
-            documents.customer_sid in (select user_id from {{ ref('suppressed_users') }}),
-            'suppressed', null
+            documents.customer_sid in (
+                select trim(user_id) from {{ ref('suppressed_users') }}
+            ), 'suppressed', null
         ) as exclusion_reason,
+        arrayConcat(amounts.warnings, arrayFilter(code -> code != '', [
+            if(
+                customer_sid is not null and customers.customer_sid is null,
+                'customer_without_row', ''
+            ),
+            if(
+                customer_sid is not null and customers.email != documents.email,
+                'document_email_differs', ''
+            )
+        ])) as warnings,
         documents._file as _file,
         documents._line as _line,
         documents._loaded_at as _loaded_at

@@ -1,6 +1,8 @@
 -- Columns that a model has without a description, and descriptions of columns that it has not.
 -- depends_on: {{ ref('segment_failed_events') }}
 -- depends_on: {{ ref('segment_delivery_summary') }}
+-- depends_on: {{ ref('segment_row_accounting') }}
+-- depends_on: {{ ref('segment_warnings') }}
 {%- set described = [] -%}
 {%- for node in graph.nodes.values() if execute and node.resource_type == 'model' -%}
     {%- for column in node.columns.values() if column.description -%}

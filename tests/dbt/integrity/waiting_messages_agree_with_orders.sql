@@ -1,44 +1,86 @@
--- Totals per event and currency: what this build put into messages is what the orders say.
--- Only this build's messages, because a message keeps what it said when an order changes.
-with messages as (
+-- Sums per event, day and currency that differ between the messages that wait to be sent and the
+-- orders. Only the last message of each sale and refund: an earlier one keeps what it said. Not
+-- those of orders that may not be sent any more, nor what unsendable_rows lists, such as a refund
+-- that has changed.
+with waiting as (
+
+    select *
+    from {{ ref('segment_track_outbox') }}
+
+),
+
+last_events as (
 
     select
-        event,
+        message_id,
         entity_id,
-        JSONExtractString(message, 'properties', 'currency') as currency,
-        toDecimal128OrZero(JSONExtractRaw(message, 'properties', 'total'), 6) as total,
-        toDecimal128OrZero(JSONExtractRaw(message, 'properties', 'revenue'), 6) as revenue,
-        toDecimal128OrZero(JSONExtractRaw(message, 'properties', 'tax'), 6) as tax,
-        JSONLength(message, 'properties', 'products') as products
+        event,
+        if(event = 'Order Refunded', 'return', 'sale') as kind
     from {{ ref('segment_track_events') }}
-    where
-        enqueued_at > now() - interval 1 day
-        and dbt_invocation_id = '{{ invocation_id }}'
+    where entity_id in (select entity_id from waiting)
+    order by enqueued_at desc
+    limit 1 by entity_id, kind
 
 ),
 
-sent as (
+messages as (
+
+    select
+        entity_id,
+        event,
+        if(event = 'Order Refunded', 'return', 'sale') as kind,
+        toDate(occurred_at) as day,
+        JSONExtractString(message, 'timestamp') as sent_timestamp,
+        JSONExtract(message, 'properties', 'Map(String, String)') as properties,
+        JSONExtractArrayRaw(properties['products']) as product_list
+    from waiting
+    where
+        message_id in (select message_id from last_events)
+        and (entity_id, kind) in (
+            select
+                source_sid,
+                kind
+            from {{ ref('orders') }}
+            where failure_code is null and exclusion_reason is null
+        )
+        and (entity_id, event) not in (
+            select
+                entity_id,
+                event_type
+            from {{ ref('unsendable_rows') }}
+            where entity_type = 'order'
+        )
+
+),
+
+said as (
 
     select
         event,
-        currency,
+        day,
+        properties['currency'] as currency,
         count() as orders,
-        sum(total) as total,
-        sum(revenue) as revenue,
-        sum(tax) as tax,
-        sum(products) as products
+        sum(toDecimal128OrZero(properties['total'], 6)) as total,
+        sum(toDecimal128OrZero(properties['revenue'], 6)) as revenue,
+        sum(toDecimal128OrZero(properties['tax'], 6)) as tax,
+        sum(length(product_list)) as products,
+        sum(arraySum(product -> JSONExtractUInt(product, 'quantity'), product_list)) as quantity
     from messages
-    group by event, currency
+    -- The day is the one that the message itself names.
+    where startsWith(sent_timestamp, toString(day))
+    group by event, day, currency
 
 ),
 
-product_counts as (
+lines as (
 
     select
         document_sid,
         kind,
-        count() as products
+        count() as products,
+        sum(quantity) as quantity
     from {{ ref('order_lines') }}
+    where document_sid in (select entity_id from waiting)
     group by document_sid, kind
 
 ),
@@ -46,30 +88,35 @@ product_counts as (
 due as (
 
     select
-        if(orders.kind = 'sale', 'Order Completed', 'Order Refunded') as event,
-        assumeNotNull(orders.currency) as currency,
+        messages.event as event,
+        messages.day as day,
+        ifNull(orders.currency, '') as currency,
         count() as orders,
         sum(orders.total) as total,
         -- Refunds carry no revenue, which analytics tools would add up.
         sumIf(orders.revenue, orders.kind = 'sale') as revenue,
         sum(orders.tax) as tax,
-        sum(product_counts.products) as products
-    from {{ ref('orders') }} as orders
-    left join product_counts
-        on orders.document_sid = product_counts.document_sid and orders.kind = product_counts.kind
-    where (ifNull(orders.document_sid, ''), event) in (select (entity_id, event) from messages)
-    group by event, currency
+        sum(lines.products) as products,
+        sum(lines.quantity) as quantity
+    from messages
+    inner join {{ ref('orders') }} as orders
+        on messages.entity_id = orders.document_sid and messages.kind = orders.kind
+    left join lines
+        on messages.entity_id = lines.document_sid and messages.kind = lines.kind
+    group by event, day, currency
 
 )
 
 select
-    sent.*,
+    said.*,
     due.*
-from sent
-full outer join due on sent.event = due.event and sent.currency = due.currency
+from said
+full outer join due
+    on said.event = due.event and said.day = due.day and said.currency = due.currency
 where
-    sent.orders != due.orders
-    or sent.total != ifNull(due.total, 0)
-    or sent.revenue != ifNull(due.revenue, 0)
-    or sent.tax != ifNull(due.tax, 0)
-    or sent.products != due.products
+    said.orders != due.orders
+    or said.total != ifNull(due.total, 0)
+    or said.revenue != ifNull(due.revenue, 0)
+    or said.tax != ifNull(due.tax, 0)
+    or said.products != due.products
+    or said.quantity != due.quantity

@@ -13,7 +13,7 @@ rendered as (
         toJSONString(cast(
             (
                 'identify',
-                customer_sid,
+                assumeNotNull(customer_sid),
                 (
                     email, first_name, last_name, name,
                     {{ iso_time_utc('created_at') }},
@@ -30,6 +30,7 @@ rendered as (
                         cust_id is null, [],
                         [(assumeNotNull(cust_id), 'retail_pro_customer_id', 'users', 'none')]
                     ),
+                    {{ consent() }},
                     false
                 )
             ),
@@ -46,9 +47,9 @@ rendered as (
                     marketingOptIn Nullable(Bool),
                     loyaltyOptIn Nullable(Bool),
                     loyaltyPoints Nullable(Decimal(38, 6)),
-                    totalOrders UInt64,
-                    lifetimeItemsPurchased UInt64,
-                    lifetimeItemsReturned UInt64,
+                    totalOrders Nullable(Decimal(38, 6)),
+                    lifetimeItemsPurchased Nullable(Decimal(38, 6)),
+                    lifetimeItemsReturned Nullable(Decimal(38, 6)),
                     ytdSpend Nullable(Decimal(38, 6)),
                     lifetimeRevenue Nullable(Decimal(38, 6)),
                     averageOrderValue Nullable(Decimal(38, 6)),
@@ -59,6 +60,7 @@ rendered as (
                 ),
                 context Tuple(
                     externalIds Array(Tuple(id String, type String, collection String, encoding String)),
+                    consent {{ consent_type() }},
                     active Bool
                 )
             )'
@@ -75,6 +77,6 @@ select
     'customer' as entity,
     user_id as entity_id,
     modified_at as occurred_at,
-    {{ without_empty('json', ['externalIds']) }} as body
+    {{ without_consent(without_empty('json', ['externalIds'])) }} as body
 from rendered
 {{ json_settings() }}

@@ -14,7 +14,7 @@ rendered as (
                 'Order Refunded',
                 user_id,
                 anonymous_id,
-                tuple(tuple(email)),
+                ({{ consent() }}, tuple(email)),
                 (
                     order_id, document_sid, receipt_number,
                     total, subtotal, tax, currency,
@@ -28,7 +28,7 @@ rendered as (
                 event String,
                 userId Nullable(String),
                 anonymousId Nullable(String),
-                context Tuple(traits Tuple(email Nullable(String))),
+                context Tuple(consent {{ consent_type() }}, traits Tuple(email Nullable(String))),
                 properties Tuple(
                     order_id String,
                     refund_id String,

@@ -23,6 +23,18 @@ with failures as (
         created_at,
         retry_count
     from {{ ref('refused_messages') }}
+    union all
+    select
+        entity_type,
+        entity_id,
+        event_type,
+        'transient' as error_category,
+        error_code,
+        detail,
+        payload,
+        created_at,
+        retry_count
+    from {{ ref('delayed_messages') }}
 
 ),
 
@@ -58,7 +70,7 @@ select
     failures.payload as payload,
     failures.created_at as created_at,
     failures.retry_count as retry_count,
-    resolved.entity_id != '' as resolved
+    resolved.entity_id != '' and failures.error_category != 'transient' as resolved
 from failures
 left join reasons on failures.error_code = reasons.error_code
 left join resolved

@@ -4,7 +4,7 @@ with customers as (
 
     select
         *,
-        lower(hex(MD5(body))) as payload_hash
+        {{ payload_hash('body') }} as payload_hash
     from {{ ref('identify') }}
 
 ),
@@ -21,15 +21,23 @@ due as (
 
     select
         customers.* except (payload_hash),
-        lower(hex(MD5(concat(
-            customers.payload_hash,
-            if(latest.entity_id = '', '', replaceAll(toString(latest.message_id), '-', ''))
-        )))) as version,
-        latest.generation as generation
+        if(
+            latest.entity_id = '',
+            lower(hex(MD5(customers.payload_hash))),
+            {{ chained_version('customers.payload_hash', 'latest.message_id') }}
+        ) as version,
+        latest.generation as generation,
+        latest.message_id as last_message_id
     from customers
     left join latest on customers.entity_id = latest.entity_id
     where customers.payload_hash != latest.payload_hash
 
+),
+
+with_erasures as (
+
+    {{ with_emptied_traits('due') }}
+
 )
 
-{{ enqueued('due') }}
+{{ enqueued('with_erasures') }}

@@ -1,19 +1,96 @@
 -- Rows that should go out and break a rule, so that there is no message of them.
-with orders as (
+with failed_orders as (
+
+    select
+        *,
+        ifNull(failure_code, 'message_too_large') as error_code
+    from {{ ref('orders') }}
+    where
+        exclusion_reason is null
+        and (
+            failure_code is not null
+            or (document_sid, kind) in (select (entity_id, kind) from {{ ref('oversized_orders') }})
+        )
+
+),
+
+events as (
+
+    select
+        entity_id,
+        event,
+        payload_hash,
+        enqueued_at
+    from {{ ref('segment_track_events') }}
+
+),
+
+orders as (
 
     select
         'order' as entity_type,
         source_sid as entity_id,
-        if(kind = 'sale', 'Order Completed', 'Order Refunded') as event_type,
-        assumeNotNull(failure_code) as error_code,
+        multiIf(
+            kind = 'return', 'Order Refunded',
+            source_sid in (
+                select entity_id from events
+                where
+                    event = 'Order Completed'
+                    and entity_id in (select source_sid from failed_orders)
+            ), 'Order Updated',
+            'Order Completed'
+        ) as event_type,
+        error_code,
         map(
             'total', ifNull(toString(total), ''), 'store_code', ifNull(store_code, '')
         ) as facts,
         _file,
         _line,
         _loaded_at
-    from {{ ref('orders') }}
-    where failure_code is not null and exclusion_reason is null
+    from failed_orders
+
+),
+
+refunds as (
+
+    select
+        entity_id,
+        {{ payload_hash('body') }} as payload_hash
+    from {{ ref('order_refunded') }}
+
+),
+
+entered_refunds as (
+
+    select
+        entity_id,
+        argMax(payload_hash, enqueued_at) as payload_hash
+    from events
+    where event = 'Order Refunded'
+    group by entity_id
+
+),
+
+-- A refund is sent once. Segment has the old amount of one that changed later.
+changed_refunds as (
+
+    select
+        'order' as entity_type,
+        orders.source_sid as entity_id,
+        'Order Refunded' as event_type,
+        'refund_changed' as error_code,
+        map(
+            'total', ifNull(toString(orders.total), ''),
+            'store_code', ifNull(orders.store_code, '')
+        ) as facts,
+        orders._file as _file,
+        orders._line as _line,
+        orders._loaded_at as _loaded_at
+    from refunds
+    inner join entered_refunds on refunds.entity_id = entered_refunds.entity_id
+    inner join {{ ref('orders') }} as orders
+        on refunds.entity_id = orders.document_sid and orders.kind = 'return'
+    where refunds.payload_hash != entered_refunds.payload_hash
 
 ),
 
@@ -45,7 +122,7 @@ lines as (
         _file,
         _line,
         _loaded_at
-    from {{ ref('stg_retail_pro__document_items') }}
+    from {{ ref('int_document_items_current') }}
     where line_sid is null or document_sid is null
 
 ),
@@ -53,6 +130,8 @@ lines as (
 failures as (
 
     select * from orders
+    union all
+    select * from changed_refunds
     union all
     select * from customers
     union all

@@ -4,26 +4,45 @@ with source as (
 
 ),
 
+tidied as (
+
+    select
+        {{- tidied([
+            'SID', 'CUST_ID', 'FIRST_NAME', 'LAST_NAME', 'EMAIL', 'MARKETING_FLAG', 'LTY_OPT_IN',
+            'LTY_BALANCE', 'TOTAL_TRANSACTIONS', 'SALE_ITEM_COUNT', 'RETURN_ITEM_COUNT',
+            'YTD_SALE', 'CREATED_DATETIME', 'ACTIVE', 'CUST_TYPE', 'MODIFIED_DATETIME',
+            'POST_DATE', 'ROW_VERSION',
+        ]) }}
+        _file,
+        _line,
+        _loaded_at
+    from source
+
+),
+
 typed as (
 
     select
         -- ids
-        {{ trimmed('SID') }} as source_sid,
+        SID as source_sid,
         {{ clean_sid('SID') }} as customer_sid,
         {{ row_key('customer_sid') }} as row_key,
-        {{ clean_text('CUST_ID') }} as cust_id,
+        {{ without_placeholder(clean_text('CUST_ID')) }} as cust_id,
 
         -- text
         {{ without_placeholder(clean_text('FIRST_NAME'), 'name') }} as first_name,
         {{ without_placeholder(clean_text('LAST_NAME'), 'name') }} as last_name,
-        {{ trimmed("concat(FIRST_NAME, ' ', LAST_NAME)") }} as name_as_typed,
+        trim(concat(FIRST_NAME, ' ', LAST_NAME)) as name_as_typed,
         {{ clean_text('EMAIL') }} as email_as_typed,
         {{ clean_email('EMAIL') }} as email,
-        {{ clean_text('MARKETING_FLAG') }} as marketing_flag,
+        {{ clean_text(without_zero_decimals('MARKETING_FLAG')) }} as marketing_flag,
 
         -- numerics
         {{ clean_decimal('LTY_BALANCE') }} as loyalty_points,
         {{ clean_decimal('YTD_SALE') }} as ytd_spend,
+        {{ clean_decimal('TOTAL_TRANSACTIONS') }} as counted_orders,
+        {{ clean_decimal('SALE_ITEM_COUNT') }} as counted_items_purchased,
+        {{ clean_decimal('RETURN_ITEM_COUNT') }} as counted_items_returned,
         {{ clean_integer('CUST_TYPE') }} as customer_type,
         {{ clean_integer('ROW_VERSION') }} as row_version,
 
@@ -34,15 +53,29 @@ typed as (
         -- timestamps
         {{ clean_wall_time('CREATED_DATETIME') }} as created_wall_time,
         {{ clean_offset('CREATED_DATETIME') }} as created_offset,
+        {{ clean_zone('CREATED_DATETIME') }} as created_zone,
         {{ clean_wall_time('MODIFIED_DATETIME') }} as modified_wall_time,
         {{ clean_offset('MODIFIED_DATETIME') }} as modified_offset,
+        {{ clean_zone('MODIFIED_DATETIME') }} as modified_zone,
         {{ clean_wall_time('POST_DATE') }} as posted_wall_time,
+
+        -- what could not be read
+        {{ unreadable_columns(['ACTIVE'], clean_boolean) }} as unreadable_flags,
+        arrayConcat(
+            {{ unreadable_columns(
+                ['LTY_BALANCE', 'YTD_SALE', 'TOTAL_TRANSACTIONS', 'SALE_ITEM_COUNT', 'RETURN_ITEM_COUNT'],
+                clean_decimal
+            ) }},
+            {{ unreadable_columns(['LTY_OPT_IN'], clean_boolean) }},
+            {{ unreadable_columns(['CUST_TYPE'], clean_integer) }},
+            {{ unreadable_columns(['CREATED_DATETIME'], clean_wall_time) }}
+        ) as unreadable_traits,
 
         -- origin
         _file,
         _line,
         _loaded_at
-    from source
+    from tidied
 
 )
 

@@ -4,15 +4,31 @@ with source as (
 
 ),
 
+tidied as (
+
+    select
+        {{- tidied([
+            'SID', 'DOC_SID', 'ITEM_POS', 'ALU', 'DESCRIPTION1', 'DCS_CODE', 'VEND_CODE', 'QTY',
+            'PRICE', 'TAX_AMT', 'ITEM_SIZE', 'ATTRIBUTE', 'INVN_SBS_ITEM_SID', 'ITEM_TYPE',
+            'KIT_FLAG', 'DIP_PRICE', 'RETURNED_ITEM_INVOICE_SID', 'MODIFIED_DATETIME',
+            'POST_DATE', 'ROW_VERSION',
+        ]) }}
+        _file,
+        _line,
+        _loaded_at
+    from source
+
+),
+
 typed as (
 
     select
         -- ids
-        {{ trimmed('SID') }} as source_sid,
+        SID as source_sid,
         {{ clean_sid('SID') }} as line_sid,
         {{ row_key('line_sid') }} as row_key,
         {{ clean_sid('DOC_SID') }} as document_sid,
-        {{ clean_text('ALU') }} as alu,
+        {{ without_placeholder(clean_text('ALU')) }} as alu,
         {{ clean_reference('INVN_SBS_ITEM_SID') }} as item_sid,
         {{ clean_reference('RETURNED_ITEM_INVOICE_SID') }} as returned_sale_sid,
 
@@ -41,15 +57,17 @@ typed as (
         -- what could not be read
         {{ unreadable_columns(['QTY', 'PRICE', 'DIP_PRICE', 'TAX_AMT'], clean_decimal) }}
             as unreadable_numbers,
+        {{ unreadable_columns(['ITEM_TYPE', 'KIT_FLAG'], clean_integer) }} as unreadable_flags,
+        {{ unreadable_columns(['RETURNED_ITEM_INVOICE_SID'], clean_sid) }} as malformed_references,
 
         -- origin
         _file,
         _line,
         _loaded_at
-    from source
+    from tidied
 
 )
 
 select * from typed
 order by {{ newest_version_first() }}
-limit 1 by row_key
+limit 1 by row_key, _loaded_at

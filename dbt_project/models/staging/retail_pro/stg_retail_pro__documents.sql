@@ -4,11 +4,30 @@ with source as (
 
 ),
 
+tidied as (
+
+    select
+        {{- tidied([
+            'SID', 'DOC_NO', 'BT_CUID', 'BT_EMAIL', 'HAS_SALE', 'HAS_RETURN', 'SOLD_QTY',
+            'RETURN_QTY', 'SALE_TOTAL_AMT', 'SALE_SUBTOTAL', 'SALE_TOTAL_TAX_AMT',
+            'TOTAL_DISCOUNT_AMT', 'SHIPPING_AMT', 'CURRENCY_NAME', 'TENDER_NAME', 'STORE_CODE',
+            'STORE_NO', 'SBS_NO', 'SHIP_METHOD', 'POST_DATE', 'CREATED_DATETIME', 'STATUS',
+            'IS_HELD', 'RECEIPT_TYPE', 'INVC_POST_DATE', 'RETURN_SUBTOTAL',
+            'RETURN_SUBTOTAL_WITH_TAX', 'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
+            'USE_VAT', 'REF_SALE_SID', 'MODIFIED_DATETIME', 'ROW_VERSION',
+        ]) }}
+        _file,
+        _line,
+        _loaded_at
+    from source
+
+),
+
 typed as (
 
     select
         -- ids
-        {{ trimmed('SID') }} as source_sid,
+        SID as source_sid,
         {{ clean_sid('SID') }} as document_sid,
         {{ row_key('document_sid') }} as row_key,
         {{ clean_reference('BT_CUID') }} as customer_sid,
@@ -21,8 +40,8 @@ typed as (
         {{ clean_text('TENDER_NAME') }} as payment_method,
         {{ clean_text('STORE_CODE') }} as store_code,
         {{ clean_integer('STORE_NO') }} as store_no,
-        {{ clean_text('SBS_NO') }} as subsidiary,
-        {{ clean_text('SHIP_METHOD') }} as shipping_method,
+        {{ clean_text(without_zero_decimals('SBS_NO')) }} as subsidiary,
+        {{ without_placeholder(clean_text('SHIP_METHOD')) }} as shipping_method,
 
         -- numerics
         {{ clean_decimal('SOLD_QTY') }} as sold_quantity,
@@ -35,6 +54,7 @@ typed as (
         {{ clean_decimal('RETURN_SUBTOTAL') }} as return_subtotal,
         {{ clean_decimal('RETURN_SUBTOTAL_WITH_TAX') }} as return_subtotal_with_tax,
         {{ clean_decimal('RETURN_TOTAL_TAX_AMT') }} as return_tax,
+        {{ clean_decimal('TRANSACTION_TOTAL_AMT') }} as transaction_total,
         {{ clean_integer('STATUS') }} as status,
         {{ clean_integer('RECEIPT_TYPE') }} as receipt_type,
         {{ clean_integer('ROW_VERSION') }} as row_version,
@@ -46,26 +66,36 @@ typed as (
         {{ clean_boolean('USE_VAT') }} as uses_vat,
 
         -- timestamps
-        {{ clean_text('INVC_POST_DATE') }} is not null as has_invoice_time,
+        {{ clean_text('INVC_POST_DATE') }} is not null
+        and not {{ is_filler_time('INVC_POST_DATE') }} as has_invoice_time,
         if(has_invoice_time, INVC_POST_DATE, CREATED_DATETIME) as business_time,
         {{ clean_wall_time('business_time') }} as business_wall_time,
         {{ clean_offset('business_time') }} as business_offset,
+        {{ clean_zone('business_time') }} as business_zone,
         {{ clean_wall_time('MODIFIED_DATETIME') }} as modified_wall_time,
         {{ clean_offset('MODIFIED_DATETIME') }} as modified_offset,
+        {{ clean_zone('MODIFIED_DATETIME') }} as modified_zone,
         {{ clean_wall_time('POST_DATE') }} as posted_wall_time,
 
         -- what could not be read
         {{ unreadable_columns([
             'SOLD_QTY', 'RETURN_QTY', 'SALE_TOTAL_AMT', 'SALE_SUBTOTAL', 'SALE_TOTAL_TAX_AMT',
             'TOTAL_DISCOUNT_AMT', 'SHIPPING_AMT', 'RETURN_SUBTOTAL', 'RETURN_SUBTOTAL_WITH_TAX',
-            'RETURN_TOTAL_TAX_AMT',
+            'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
         ], clean_decimal) }} as unreadable_numbers,
+        arrayConcat(
+            {{ unreadable_columns(['STATUS', 'RECEIPT_TYPE'], clean_integer) }},
+            {{ unreadable_columns(
+                ['HAS_SALE', 'HAS_RETURN', 'IS_HELD', 'USE_VAT'], clean_boolean
+            ) }}
+        ) as unreadable_flags,
+        {{ unreadable_columns(['BT_CUID', 'REF_SALE_SID'], clean_sid) }} as malformed_references,
 
         -- origin
         _file,
         _line,
         _loaded_at
-    from source
+    from tidied
 
 )
 

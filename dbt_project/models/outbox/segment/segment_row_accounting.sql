@@ -1,0 +1,85 @@
+-- Rows read from the export by what became of them.
+with newest as (
+
+    select
+        'customer' as entity_type,
+        outcome,
+        reason,
+        _loaded_at
+    from {{ ref('customer_outcomes') }}
+    union all
+    select
+        'order' as entity_type,
+        outcome,
+        reason,
+        _loaded_at
+    from {{ ref('order_outcomes') }}
+    union all
+    select
+        'order_line' as entity_type,
+        outcome,
+        reason,
+        _loaded_at
+    from {{ ref('order_line_outcomes') }}
+
+),
+
+-- All rows as they were exported: what tells them apart, and their whole content.
+exported as (
+
+    select
+        'customer' as entity_type,
+        {{ trimmed('SID') }} as source_sid,
+        {{ row_key(clean_sid('SID')) }} as row_key,
+        {{ content_hash() }} as content,
+        _loaded_at
+    from {{ ref('base_retail_pro__customers') }}
+    union all
+    select
+        'order' as entity_type,
+        {{ trimmed('SID') }} as source_sid,
+        {{ row_key(clean_sid('SID')) }} as row_key,
+        {{ content_hash() }} as content,
+        _loaded_at
+    from {{ ref('base_retail_pro__documents') }}
+    union all
+    select
+        'order_line' as entity_type,
+        {{ trimmed('SID') }} as source_sid,
+        {{ row_key(clean_sid('SID')) }} as row_key,
+        {{ content_hash() }} as content,
+        _loaded_at
+    from {{ ref('base_retail_pro__document_items') }}
+
+),
+
+replaced as (
+
+    select
+        entity_type,
+        arrayJoin([
+            ('superseded', uniqExact(content) - uniqExact(row_key)),
+            ('duplicate', count() - uniqExact(content))
+        ]) as counted,
+        min(_loaded_at) as first_loaded_at
+    from exported
+    group by entity_type
+
+)
+
+select
+    entity_type,
+    outcome,
+    reason,
+    count() as `rows`,
+    min(_loaded_at) as first_loaded_at
+from newest
+group by entity_type, outcome, reason
+union all
+select
+    entity_type,
+    'not_an_event' as outcome,
+    counted.1 as reason,
+    toUInt64(counted.2) as `rows`,
+    first_loaded_at
+from replaced

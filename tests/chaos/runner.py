@@ -1,0 +1,66 @@
+"""Runs `luigi` commands, each in a fork of a process that has imported everything.
+
+    {"arguments": ["--module", "luigi_tasks", "SendTrack", ...], "log": "/path"}     one line in
+    {"pid": 4711}                                                                    two lines out
+    {"status": 0, "peak_bytes": 12345}
+
+The command is the same code as `luigi ...`, without the second that its start takes. A negative
+status is the signal that ended it, as `subprocess` has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+
+import luigi.cmdline
+
+import luigi_tasks
+from luigi_tasks import invocation
+
+
+def main() -> None:
+    """Serve commands until the end of the input."""
+    assert luigi_tasks.SendTrack
+    with contextlib.suppress(ImportError):
+        # clickhouse_connect looks for it at the first insert.
+        importlib.import_module("pandas")
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _run(order["arguments"], order["log"])
+        _say(pid=pid)
+        _, status, usage = os.wait4(pid, 0)
+        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        _say(status=os.waitstatus_to_exitcode(status), peak_bytes=peak)
+
+
+def _run(arguments: list[str], log: str) -> None:
+    """Become the command; never returns."""
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    invocation.current = invocation.begin()
+    status = 1
+    try:
+        luigi.cmdline.luigi_run(arguments)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _say(**words: int) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

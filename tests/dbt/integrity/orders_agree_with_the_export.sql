@@ -1,0 +1,139 @@
+-- Days, currencies and kinds of order whose sums are not those of the export's text. Each order
+-- is compared with the exported version that it agrees with, or else with any. Documents
+-- without an order are the business of rows_are_accounted_for.
+with returned_lines as (
+
+    select
+        trim(DOC_SID) as sid,
+        trim(SID) as line_sid,
+        abs({{ exported_number('QTY') }}) as quantity,
+        {{ exported_number("if(trim(DIP_PRICE) = '', PRICE, DIP_PRICE)") }} as price,
+        {{ exported_number('TAX_AMT') }} as unit_tax
+    from {{ ref('base_retail_pro__document_items') }}
+    where toInt64OrZero(trim(ITEM_TYPE)) in (0, 2) and toInt64OrZero(trim(KIT_FLAG)) != 5
+
+),
+
+line_sums as (
+
+    select
+        sid,
+        toDecimal128(sum(quantity * price), 6) as line_amount,
+        toDecimal128(sum(quantity * unit_tax), 6) as line_tax,
+        count() = uniqExact(line_sid) as is_one_version
+    from returned_lines
+    group by sid
+
+),
+
+documents as (
+
+    select
+        trim(documents.SID) as sid,
+        {{ exported_day() }} as day,
+        upper(trim(documents.CURRENCY_NAME)) as currency_name,
+        {{ exported_number('SALE_TOTAL_AMT') }} as sale_total,
+        {{ exported_number('SALE_TOTAL_TAX_AMT') }} as sale_tax,
+        {{ exported_number('SHIPPING_AMT') }} as shipping,
+        abs({{ exported_number('RETURN_SUBTOTAL') }}) as header_amount,
+        abs({{ exported_number('RETURN_SUBTOTAL_WITH_TAX') }}) as header_total,
+        abs(sale_total - {{ exported_number('TRANSACTION_TOTAL_AMT') }}) as paid_back,
+        header_amount = 0 and header_total = 0 as is_from_lines,
+        if(is_from_lines, line_sums.line_amount, header_amount) as amount,
+        if(
+            is_from_lines or trim(documents.RETURN_TOTAL_TAX_AMT) = '', line_sums.line_tax,
+            abs({{ exported_number('RETURN_TOTAL_TAX_AMT') }})
+        ) as tax,
+        lower(left(trim(documents.USE_VAT), 1)) as vat,
+        is_from_lines and not line_sums.is_one_version as is_unclear
+    from {{ ref('base_retail_pro__documents') }} as documents
+    left join line_sums on trim(documents.SID) = line_sums.sid
+
+),
+
+-- (total, tax, shipping) of a sale. (total, tax, whether computed) of a return, by what the
+-- export says about tax; what is computed is rounded, so it may be a coin off.
+candidates as (
+
+    select
+        sid,
+        min(day) as day,
+        min(currency_name) as currency_name,
+        max(is_unclear) as is_unclear,
+        groupArray((sale_total, sale_tax, shipping)) as sales,
+        groupArrayArray(multiIf(
+            header_total != 0, [(header_total, tax, is_from_lines)],
+            vat in ('1', 't', 'y'), [(amount, tax, is_from_lines)],
+            vat in ('0', 'f', 'n'), [(amount + tax, tax, is_from_lines)],
+            [
+                (amount, tax, is_from_lines),
+                (amount + tax, tax, is_from_lines),
+                (paid_back, tax, is_from_lines)
+            ]
+        )) as returns
+    from documents
+    group by sid
+
+),
+
+whole_coin_currencies as (
+
+    select currency_code
+    from {{ ref('currencies') }}
+    where minor_units = 0
+
+),
+
+orders as (
+
+    select
+        source_sid as sid,
+        kind,
+        count() as copies,
+        if(any(currency) in (select currency_code from whole_coin_currencies), 1, 0.01) as coin,
+        sum(total) as total,
+        sum(tax) as tax,
+        sum(shipping) as shipping,
+        sum(revenue) as revenue
+    from {{ ref('orders') }}
+    where failure_code is null
+    group by sid, kind
+
+),
+
+compared as (
+
+    select
+        orders.*,
+        candidates.* except (sid),
+        if(
+            orders.kind = 'sale',
+            has(sales, (total, tax, shipping))
+            {%- if not var('exclude_gift_cards') %} and revenue = total - tax - shipping{% endif %},
+            is_unclear or arrayExists(
+                refund -> abs(refund.1 - total) <= coin * refund.3
+                and abs(refund.2 - ifNull(tax, refund.2)) <= coin * refund.3,
+                returns
+            )
+        ) and copies = 1 as agrees,
+        if(kind = 'sale', tupleElement(sales[1], 1), tupleElement(returns[1], 1)) as stated_total,
+        if(kind = 'sale', tupleElement(sales[1], 2), tupleElement(returns[1], 2)) as stated_tax
+    from orders
+    left join candidates on orders.sid = candidates.sid
+
+)
+
+select
+    day,
+    currency_name,
+    kind,
+    count() as orders,
+    countIf(not agrees) as wrong_orders,
+    anyIf(sid, not agrees) as example,
+    sum(total) as order_total,
+    sum(if(agrees, total, stated_total)) as exported_total,
+    sum(tax) as order_tax,
+    sum(if(agrees, tax, stated_tax)) as exported_tax
+from compared
+group by day, currency_name, kind
+having wrong_orders > 0
