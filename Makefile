@@ -24,7 +24,7 @@ SANDBOX_ENV := CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default CLICKHOUSE_PASS
 DBT_FILES := $(shell find dbt_project macros seeds -type f) dbt_project.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync up down status docs test lint format lock bench clean
+.PHONY: help setup sync up down status docs test chaos lint format lock bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -59,6 +59,10 @@ target/docs/catalog.json: $(DBT_FILES) | $(VENV)/installed
 test: $(VENV)/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest
 
+chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, and look at the books
+	@CHAOS_KILLS=200 CHAOS_PENDING=1000000 CHAOS_OUTAGE=30 \
+		$(BIN)/python -m pytest tests/chaos -o log_cli=true -o log_cli_level=INFO
+
 lint: $(VENV)/installed-dev ## Run the linters and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,8 +79,10 @@ lock: $(VENV)/installed-dev ## Resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra sandbox -c requirements-dev.lock pyproject.toml -o requirements.lock
 LOCK_FLAGS := --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-header --upgrade --quiet
 
-bench: $(VENV)/installed ## Compare the sender with the SDK's client and a bare loop
+bench: $(VENV)/installed ## Measure the sender, its speed limit and the embedded ClickHouse
 	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/send.py
+	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/pace.py
+	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/clickhouse.py
 
 clean: down ## Stop the sandbox and remove its data, logs and build output
 	rm -rf $(or $(SANDBOX_DIR),.sandbox) target logs
