@@ -33,7 +33,7 @@ class Case:
     rows: int
     change: Callable[[Row, int], Row]
     where: Callable[[Row], bool] = lambda row: True
-    lines: str = "keep"  # a document's lines: keep or drop
+    lines: str = "keep"  # a document's lines: keep, drop, or untype (no ITEM_TYPE)
     added: bool = False  # the changed row comes behind the row as it was, instead of in its place
 
 
@@ -55,6 +55,16 @@ def is_sale(row: Row) -> bool:
 def is_return(row: Row) -> bool:
     """Whether the document is a pure return."""
     return row["RECEIPT_TYPE"] == "1"
+
+
+def is_exchange(row: Row) -> bool:
+    """Whether the document has both sides."""
+    return (row["HAS_SALE"], row["HAS_RETURN"]) == ("1", "1")
+
+
+def is_taxed_return(row: Row) -> bool:
+    """Whether the document is a pure return with tax, with a zone in its times."""
+    return is_return(row) and row["RETURN_TOTAL_TAX_AMT"] != "0" and "T" in row["INVC_POST_DATE"]
 
 
 def is_held(row: Row) -> bool:
@@ -242,6 +252,42 @@ CASES = [
     Case("line_sid_excel", "document_item", 1, put(SID="6.17481E+17"), sold_line),
     Case("line_exact_copy", "document_item", 2, put(), sold_line, added=True),
     Case("line_newer_version", "document_item", 1, later(ATTRIBUTE="PLUM"), sold_line, added=True),
+    # Behind the others, so that their rows stay what they were. Customers.
+    Case("name_damaged", "customer", 2, put(LAST_NAME=pick("MÃ¼ller", "?????"))),
+    Case("name_null", "customer", 1, put(LAST_NAME="NULL")),
+    Case("cust_id_filler", "customer", 1, put(CUST_ID="-")),
+    Case("active_unreadable", "customer", 1, put(ACTIVE="x"), never_bought),
+    Case("created_named_zone", "customer", 1, put(
+        CREATED_DATETIME="2026-03-02 10:15:00 Europe/Rome")),
+    Case("customer_version_conflict", "customer", 1, put(FIRST_NAME="Alex"), added=True),
+    # Documents.
+    Case("customer_sid_float_on_document", "document", 1, edit(
+        {"BT_CUID": lambda t: t + ".0"}), known_buyer),
+    Case("customer_sid_excel_on_document", "document", 1, put(BT_CUID="5.92481E+17"), known_buyer),
+    Case("status_unreadable", "document", 1, put(STATUS="posted"), is_sale),
+    Case("flag_unreadable", "document", 1, put(HAS_SALE="maybe", SOLD_QTY=""), is_sale),
+    Case("posted_without_number", "document", 1, put(DOC_NO=""), is_sale),
+    Case("discount_negative", "document", 1, put(TOTAL_DISCOUNT_AMT="-10"), is_sale),
+    Case("null_as_text", "document", 2, put(
+        TENDER_NAME=pick("NULL", "n/a"), SHIP_METHOD="null"), is_sale),
+    Case("time_named_zone", "document", 1, put(
+        INVC_POST_DATE="14-AUG-26 03.40.12.000000 PM AMERICA/NEW_YORK",
+        CREATED_DATETIME="14-AUG-26 03.38.00.000000 PM AMERICA/NEW_YORK"), is_sale),
+    Case("time_without_seconds", "document", 1, put(
+        INVC_POST_DATE="2026-08-14T15:40Z", CREATED_DATETIME="2026-08-14T15:38Z"), is_sale),
+    Case("time_of_day_missing", "document", 1, put(
+        INVC_POST_DATE="14-AUG-26", CREATED_DATETIME="14-AUG-26"), is_sale),
+    Case("exchange_without_item_type", "document", 3, put(), is_exchange, lines="untype"),
+    Case("return_of_unknown_tax", "document", 1, put(
+        SBS_NO="9", STORE_CODE="501", STORE_NO="1", USE_VAT="", TRANSACTION_TOTAL_AMT=""),
+        is_taxed_return),
+    Case("return_reference_mangled", "document", 1, put(REF_SALE_SID="6.17481E+17"), is_return),
+    Case("document_version_conflict", "document", 1, put(TENDER_NAME="Voucher"), is_sale,
+         added=True),
+    # Lines.
+    Case("item_type_unreadable", "document_item", 1, put(ITEM_TYPE="S"), sold_line),
+    Case("description_missing", "document_item", 2, put(DESCRIPTION1=pick("", "N/A")), sold_line),
+    Case("price_negative", "document_item", 1, edit({"PRICE": lambda t: f"-{t}"}), sold_line),
 ]  # fmt: skip
 
 
@@ -266,9 +312,13 @@ def spoil(tables: Tables, used: set[str], rng: random.Random) -> dict[str, list[
             changed = case.change(dict(row), index)
             place = next(i for i, other in enumerate(rows) if other is row)
             rows[place : place + 1] = [row, changed] if case.added else [changed]
+            lines = tables["document_item"]
             if case.lines == "drop":
-                lines = tables["document_item"]
                 lines[:] = [line for line in lines if line["DOC_SID"] != row["SID"]]
+            elif case.lines == "untype":
+                for line in lines:
+                    if line["DOC_SID"] == row["SID"]:
+                        line["ITEM_TYPE"] = ""
             ids = {name: changed[name] for name in ("SID", "DOC_SID") if name in changed}
             lost = {} if row["SID"] == changed["SID"] or case.added else {"was": row["SID"]}
             touched.setdefault(case.name, []).append(ids | lost)

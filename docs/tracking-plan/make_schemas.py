@@ -103,12 +103,13 @@ def readme(events: list[Row], fields: list[Row]) -> str:
 What is sent to Segment: every event, every field of it, its JSON type, and whether it is always
 there. The plan is kept in [seeds/tracking_plan](../../seeds/tracking_plan); this page and the
 schemas (JSON Schema draft-07, one per event) are written from it by
-`python docs/tracking-plan/make_schemas.py`. A field that is absent is left out, never null.
+`python docs/tracking-plan/make_schemas.py`. A field that is absent is left out, never null
+(with the variable `erase_emptied_traits`, a trait that became empty is null once).
 
 The plan is proved in both directions. `tests/dbt/outbox/planned_fields_are_built.sql`
 compares it with what the SQL renders, and `messages_follow_the_tracking_plan.sql` with each
-message before it is entered. `tests/integration/test_tracking_plan_messages.py` validates every message
-of the sample export against its schema.
+message that waits. `tests/integration/test_tracking_plan_messages.py` validates every message of
+the sample export against its schema.
 
 To use a schema in Segment Protocols, create a rule of the event's name (or type identify) and take
 the file as its `jsonSchema`.

@@ -36,11 +36,11 @@
         else load_relation(api.Relation.create(schema=node.schema, identifier='loads')) -%}
     {%- set names = [] -%}
     {%- if loads -%}
-        {%- set columns = run_query(
+        {%- set header = run_query(
             'select arrayJoin(columns) from (select columns from ' ~ loads ~ " where table_name = '"
             ~ table_name ~ "' order by loaded_at desc limit 1)"
-        ).columns -%}
-        {%- for name in columns[0].values() if columns -%}{%- do names.append(name | upper) -%}{%- endfor -%}
+        ) -%}
+        {%- for row in header.rows -%}{%- do names.append(row[0] | upper) -%}{%- endfor -%}
     {%- endif -%}
     {%- if relation and not names -%}
         {%- for column in adapter.get_columns_in_relation(relation) -%}

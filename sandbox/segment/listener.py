@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from sandbox.segment.connection import ResettableProtocol
 
@@ -23,14 +24,14 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, make_app: Callable[[Callable[[float], None]], object], host: str, port: int
+        self, make_app: Callable[[Callable[[float], None]], ASGIApp], host: str, port: int
     ) -> None:
         self._host = host
         self._listener = _listen(host, port)
         self._port = self._listener.getsockname()[1]
         self._reopening: asyncio.Task[None] | None = None
         config = uvicorn.Config(
-            make_app(self.refuse),  # type: ignore[arg-type]
+            make_app(self.refuse),
             http=ResettableProtocol,
             ws="none",
             log_level="warning",

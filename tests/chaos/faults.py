@@ -17,15 +17,20 @@ SEGMENT_TIMEOUT_SECONDS = 0.5
 
 _TOO_SLOW = SEGMENT_TIMEOUT_SECONDS + 0.3
 
-SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
-    **{f"status {status}": {"status": status} for status in (408, 410, 460, 500, 502, 503, 504)},
+FINAL_FAULTS: dict[str, dict[str, Any]] = {
     **{f"status {status}": {"status": status} for status in (401, 403, 404, 501, 505)},
+    "redirect to a login page": {"redirect": "/"},
+    "permanent redirect": {"status": 308, "redirect": "/v1/batch"},
+}
+"""Steps of the sandbox's fault script that end a run: they speak of us or of the address."""
+
+SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
+    **FINAL_FAULTS,
+    **{f"status {status}": {"status": status} for status in (408, 410, 460, 500, 502, 503, 504)},
     "status 429": {"status": 429},
     "status 429 with Retry-After": {"status": 429, "retry_after": 1},
     "stored, and answered with 503": {"status": 503, "accept": True},
     "stored, and answered with 429": {"status": 429, "accept": True},
-    "redirect to a login page": {"redirect": "/"},
-    "permanent redirect": {"status": 308, "redirect": "/v1/batch"},
     "reset before it is stored": {"reset": "before"},
     "reset after it is stored": {"reset": "after"},
     "answer cut off": {"truncate": True},
@@ -42,7 +47,7 @@ SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
     "outage, connections reset": {"reset": "before", "for_s": 0.5},
     "outage, connections refused": {"refuse": True, "for_s": 0.5},
 }
-"""Steps of the sandbox's fault script."""
+"""All steps, by name."""
 
 RATE_LIMIT = "rate limit"
 """A kind of its own: not a step, but a setting of the sandbox for a whole run."""

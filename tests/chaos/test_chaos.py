@@ -23,6 +23,7 @@ import pytest
 
 from tests.chaos.faults import (
     BREAKABLE,
+    FINAL_FAULTS,
     POINTS,
     RATE_LIMIT,
     SEGMENT_FAULTS,
@@ -47,6 +48,7 @@ FAILED = (25, 30, 35)
 """Exit codes: a task was not run, has failed, or could not be asked whether it is done."""
 
 FEWEST_PENDING = 15
+MOST_FAULTS = 8
 SHARE_OF_RECOVERIES = 0.2
 SHARE_OF_BREAKS = 0.25
 SHARE_OF_KILLS = 0.8
@@ -157,9 +159,10 @@ class Attack:
 
     def _script_faults(self) -> list[str]:
         """Script some faults for the next run; return their names, empty for a normal answer."""
+        dealt = [self._faults.deal() for _ in range(self._random.randrange(MOST_FAULTS))]
         steps: list[str] = []
-        for _ in range(self._random.randrange(5)):
-            steps += [""] * self._random.choice((0, 1, 1, 2)) + [self._faults.deal()]
+        for name in sorted(dealt, key=FINAL_FAULTS.__contains__):  # What ends the run comes last.
+            steps += [""] * self._random.choice((0, 0, 1, 2)) + [name]
         if RATE_LIMIT in steps:
             self.world.api("PATCH", "settings", json={"events_per_second": BATCH_MESSAGES})
         script = [SEGMENT_FAULTS.get(step, {}) for step in steps]

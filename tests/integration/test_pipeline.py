@@ -103,11 +103,19 @@ class Shop:
 
     def append(self, file: str, change: Callable[[list[dict[str, str]]], dict[str, str]]) -> None:
         """Add a row to a file of the export, made of those that are there."""
+        self.rewrite(file, lambda rows: [*rows, change(rows)])
+
+    def rewrite(
+        self, file: str, change: Callable[[list[dict[str, str]]], list[dict[str, str]]]
+    ) -> None:
+        """Write a file of the export anew from the rows that are there."""
         path = self.export / file
         with path.open(newline="", encoding="utf-8") as source:
             rows = list(csv.DictReader(source))
-        with path.open("a", newline="", encoding="utf-8") as target:
-            csv.DictWriter(target, list(rows[0]), lineterminator="\n").writerow(change(rows))
+        with path.open("w", newline="", encoding="utf-8") as target:
+            writer = csv.DictWriter(target, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(change(rows))
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +247,43 @@ def test_one_new_customer_and_sale_send_exactly_that(shop: Shop) -> None:
     assert new[0]["traits"]["totalOrders"] == 1
     assert new[1]["event"] == "Order Completed"
     assert new[1]["properties"]["order_id"] == document
+
+
+def test_order_that_changed_is_updated_once(shop: Shop) -> None:
+    before = shop.segment.stats()["received"]
+    document, change = "700000000000000002", "2026-11-20T10:00:00.000Z"
+
+    def newer(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        return [
+            row | {"MODIFIED_DATETIME": change, "ROW_VERSION": "99", "TENDER_NAME": "Voucher"}
+            if row["SID"] == document
+            else row
+            for row in rows
+        ]
+
+    shop.rewrite("document.csv", newer)
+    # Its only line is another one now; the earlier one is gone from the export.
+    shop.rewrite(
+        "document_item.csv",
+        lambda rows: [
+            row | {"SID": "700000000000000004", "ALU": "4711"}
+            if row["DOC_SID"] == document
+            else row
+            for row in rows
+        ],
+    )
+
+    shop.sync()
+
+    [update] = [message["message"] for message in shop.segment.messages()[before:]]
+    assert (update["event"], update["timestamp"]) == ("Order Updated", change)
+    assert update["properties"]["order_id"] == document
+    assert update["properties"]["payment_method"] == "Voucher"
+    assert [product["sku"] for product in update["properties"]["products"]] == ["4711"]
+
+    shop.append("document.csv", lambda rows: newer(rows)[-1] | {"ROW_VERSION": "100"})
+    shop.sync()
+    assert shop.segment.stats()["received"] == before + 1
 
 
 def test_rows_of_another_pipeline_are_taken_too(shop: Shop) -> None:

@@ -48,12 +48,12 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n\r\n\n"])
-def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_case_53_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
     assert "is empty" in refusal(tmp_path, content)
 
 
 @pytest.mark.parametrize("content", ["SID", "SID\n", "SID,NAME\r\n\r\n\n"])
-def test_a_header_without_rows_is_refused(tmp_path: Path, content: str) -> None:
+def test_case_53_a_header_without_rows_is_refused(tmp_path: Path, content: str) -> None:
     assert "has a header and no rows" in refusal(tmp_path, content)
 
 
@@ -71,7 +71,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     assert "line 1: the column NAME is there twice" in refusal(tmp_path, "SID,name, NAME\n1,a,b\n")
 
 
-def test_bytes_that_are_not_utf8_are_located(tmp_path: Path) -> None:
+def test_case_46_bytes_that_are_not_utf8_are_located(tmp_path: Path) -> None:
     content = b"SID,NAME\n1,a\n2,M\xfcller\n"
     message = refusal(tmp_path, content)
     assert "line 3: the bytes fc 6c 6c 65 at offset 16 are not UTF-8" in message
@@ -117,7 +117,7 @@ def test_thousands_of_badly_quoted_lines_are_refused(
     assert "line 5: this is the 4th line that is not CSV" in message
 
 
-def test_a_cut_last_line_with_a_bad_quotation_mark_is_refused(tmp_path: Path) -> None:
+def test_case_53_a_cut_last_line_with_a_bad_quotation_mark_is_refused(tmp_path: Path) -> None:
     assert "line 3: the last row is cut off" in refusal(tmp_path, 'SID,NAME\n1,a\n2,"b"c')
 
 
@@ -155,7 +155,7 @@ def test_absent_columns_that_are_not_optional_are_warned_of(
     assert "has no column NAME: empty" in caplog.text
 
 
-def test_text_that_was_encoded_twice_is_warned_of(
+def test_case_46_text_that_was_encoded_twice_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "luigi-interface.landing"):

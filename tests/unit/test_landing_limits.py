@@ -31,13 +31,13 @@ def test_sids_as_retail_pro_has_them(tmp_path: Path, sid: str) -> None:
 @pytest.mark.parametrize(
     "sid", ["", "5.92481E+17", "592481256000133060.0", "1" * 20, "12a", '"1,2"', '"1\n2"', "٣"]
 )
-def test_malformed_sids_are_counted_with_examples(tmp_path: Path, sid: str) -> None:
+def test_case_01_and_02_malformed_sids_are_counted_with_examples(tmp_path: Path, sid: str) -> None:
     result = tally(file_with(tmp_path, ["7", sid]))
     assert (result.rows, result.malformed) == (2, 1)
     assert result.malformed_examples[0].startswith("line 3: SID = ")
 
 
-def test_a_share_of_malformed_sids_refuses_the_file(tmp_path: Path) -> None:
+def test_case_01_a_share_of_malformed_sids_refuses_the_file(tmp_path: Path) -> None:
     sids = [str(GOOD + number) for number in range(98)] + ["5.92481E+17", "5.92482E+17"]
     file = file_with(tmp_path, sids)
     with pytest.raises(ExportRefusedError) as caught:
@@ -53,7 +53,7 @@ def test_in_a_small_file_a_malformed_sid_costs_its_row_only(tmp_path: Path) -> N
     tally(file).refuse(file, Limits())
 
 
-def test_rounded_sids_refuse_the_file(tmp_path: Path) -> None:
+def test_case_01_rounded_sids_refuse_the_file(tmp_path: Path) -> None:
     file = file_with(tmp_path, [f"592481256000{number:03}000" for number in range(50)])
     with pytest.raises(ExportRefusedError, match="50 of 50 SIDs end in 000, as Excel writes"):
         tally(file).refuse(file, Limits())

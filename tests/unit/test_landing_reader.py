@@ -23,7 +23,9 @@ def test_values_are_text_as_exported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_quoted_fields_line_ends_and_byte_order_mark(tmp_path: Path, end: str, mark: str) -> None:
+def test_case_04_byte_order_mark_quoted_fields_and_line_ends(
+    tmp_path: Path, end: str, mark: str
+) -> None:
     lines = ["SID,NAME,NOTE", '1,"a, ""b""",x', '2,"c\r\nd\ne",', '3,"",5" pipe', "4,f,g"]
     rows, rejected = read(checked(tmp_path, mark + end.join(lines) + end))
     assert [(row["NAME"], row["NOTE"]) for row in rows] == [
@@ -36,7 +38,7 @@ def test_quoted_fields_line_ends_and_byte_order_mark(tmp_path: Path, end: str, m
     assert rejected == []
 
 
-def test_header_names_in_any_order_and_case(tmp_path: Path) -> None:
+def test_case_04_header_names_in_any_order_and_case(tmp_path: Path) -> None:
     rows, _ = read(checked(tmp_path, '\ufeff" note", Name,sId\nn,m,1\n'))
     assert rows == [{"NOTE": "n", "NAME": "m", "SID": "1", "_line": 2}]
 
@@ -67,7 +69,7 @@ def test_nul_and_other_control_characters_are_kept(tmp_path: Path) -> None:
     assert rejected == []
 
 
-def test_rows_with_a_wrong_number_of_fields_are_rejected(tmp_path: Path) -> None:
+def test_case_45_rows_with_a_wrong_number_of_fields_are_rejected(tmp_path: Path) -> None:
     content = 'SID,NAME\n1,a\n\n2\n"3\n3",b,c\n4,d\n5,e,"f"\r\n6,g\n'
     rows, rejected = read(checked(tmp_path, content))
     assert [(row["SID"], row["_line"]) for row in rows] == [("1", 2), ("4", 7), ("6", 9)]
@@ -78,7 +80,7 @@ def test_rows_with_a_wrong_number_of_fields_are_rejected(tmp_path: Path) -> None
     ]
 
 
-def test_a_stray_quotation_mark_costs_its_own_line_only(tmp_path: Path) -> None:
+def test_case_45_a_stray_quotation_mark_costs_its_own_line_only(tmp_path: Path) -> None:
     # pyarrow alone reads lines 2 to 4 as one good row: 1, '2,3\n4,5,6\n7,8"', 9.
     content = 'SID,NAME,NOTE\n1,"2,3\n4,5,6\n7,"8",9\n10,11,12\n'
     rows, rejected = read(checked(tmp_path, content))
@@ -109,7 +111,7 @@ def test_rows_without_any_value_are_left_out(tmp_path: Path) -> None:
     assert rejected == []
 
 
-def test_the_last_line_may_lack_its_end_but_not_its_fields(tmp_path: Path) -> None:
+def test_case_53_the_last_line_may_lack_its_end_but_not_its_fields(tmp_path: Path) -> None:
     rows, _ = read(checked(tmp_path, "SID,NAME\n1,a\n2,b"))
     assert len(rows) == 2
     cut = checked(tmp_path, "SID,NAME\n1,a\n2")

@@ -23,6 +23,35 @@ quantities as (
 
 ),
 
+counted as (
+
+    select
+        orders.customer_sid as customer_sid,
+        orders.kind as kind,
+        orders.occurred_at as occurred_at,
+        orders.currency as currency,
+        orders.store_code as store_code,
+        orders.store_key as store_key,
+        orders.revenue as revenue,
+        -- What is weighed is one piece on its line and may be 0.75 in the header.
+        ifNull(toInt64(ceil(abs(orders.header_quantity))), quantities.items) as items
+    from orders
+    left join quantities
+        on orders.document_sid = quantities.document_sid and orders.kind = quantities.kind
+    union all
+    select
+        customer_sid,
+        kind,
+        occurred_at,
+        currency,
+        store_code,
+        store_key,
+        revenue,
+        toInt64(items) as items
+    from {{ ref('int_orders_sent_before') }}
+
+),
+
 stores as (
 
     select
@@ -35,23 +64,11 @@ stores as (
             argMax(store_code, occurred_at) as last_store_code,
             count() as order_count,
             max(occurred_at) as last_order_at
-        from orders
+        from counted
         where kind = 'sale' and store_code is not null
         group by customer_sid, store_key
     ) as visits
     group by customer_sid
-
-),
-
-counted as (
-
-    select
-        orders.*,
-        -- What is weighed is one piece on its line and may be 0.75 in the header.
-        ifNull(toInt64(ceil(abs(orders.header_quantity))), quantities.items) as items
-    from orders
-    left join quantities
-        on orders.document_sid = quantities.document_sid and orders.kind = quantities.kind
 
 ),
 

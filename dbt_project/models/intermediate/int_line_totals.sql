@@ -20,7 +20,7 @@ totals as (
 
     select
         document_sid,
-        count() as line_count,
+        countIf(ifNull(measured_quantity, 1) != 0) as line_count,
         countIf(direction = 'sale' and measured_quantity != 0) as sale_lines,
         countIf(direction = 'return' and measured_quantity != 0) as return_lines,
         max(has_sign_conflict) as has_sign_conflict,

@@ -70,9 +70,9 @@ orders as (
         ) as store_key,
         coalesce(
             documents.store_name,
-            nullIf(
-                concat(ifNull(documents.subsidiary, ''), '-', ifNull(documents.store_code, '')), '-'
-            )
+            nullIf(arrayStringConcat(arrayFilter(
+                part -> part is not null, [documents.subsidiary, documents.store_code]
+            ), '-'), '')
         ) as store_name,
         documents.subsidiary as subsidiary,
         documents.payment_method as payment_method,

@@ -39,9 +39,10 @@ documents as (
         abs({{ exported_number('RETURN_SUBTOTAL_WITH_TAX') }}) as header_total,
         abs(sale_total - {{ exported_number('TRANSACTION_TOTAL_AMT') }}) as paid_back,
         header_amount = 0 and header_total = 0 as is_from_lines,
+        is_from_lines or trim(documents.RETURN_TOTAL_TAX_AMT) = '' as is_tax_from_lines,
         if(is_from_lines, line_sums.line_amount, header_amount) as amount,
         if(
-            is_from_lines or trim(documents.RETURN_TOTAL_TAX_AMT) = '', line_sums.line_tax,
+            is_tax_from_lines, line_sums.line_tax,
             abs({{ exported_number('RETURN_TOTAL_TAX_AMT') }})
         ) as tax,
         lower(left(trim(documents.USE_VAT), 1)) as vat,
@@ -51,8 +52,8 @@ documents as (
 
 ),
 
--- (total, tax, shipping) of a sale. (total, tax, whether computed) of a return, by what the
--- export says about tax; what is computed is rounded, so it may be a coin off.
+-- (total, tax, shipping) of a sale. (total, tax, whether each is from lines) of a return, by
+-- what the export says about tax; what is from lines is rounded, so it may be a coin off.
 candidates as (
 
     select
@@ -62,13 +63,13 @@ candidates as (
         max(is_unclear) as is_unclear,
         groupArray((sale_total, sale_tax, shipping)) as sales,
         groupArrayArray(multiIf(
-            header_total != 0, [(header_total, tax, is_from_lines)],
-            vat in ('1', 't', 'y'), [(amount, tax, is_from_lines)],
-            vat in ('0', 'f', 'n'), [(amount + tax, tax, is_from_lines)],
+            header_total != 0, [(header_total, tax, is_from_lines, is_tax_from_lines)],
+            vat in ('1', 't', 'y'), [(amount, tax, is_from_lines, is_tax_from_lines)],
+            vat in ('0', 'f', 'n'), [(amount + tax, tax, is_tax_from_lines, is_tax_from_lines)],
             [
-                (amount, tax, is_from_lines),
-                (amount + tax, tax, is_from_lines),
-                (paid_back, tax, is_from_lines)
+                (amount, tax, is_from_lines, is_tax_from_lines),
+                (amount + tax, tax, is_tax_from_lines, is_tax_from_lines),
+                (paid_back, tax, is_from_lines, is_tax_from_lines)
             ]
         )) as returns
     from documents
@@ -112,7 +113,7 @@ compared as (
             {%- if not var('exclude_gift_cards') %} and revenue = total - tax - shipping{% endif %},
             is_unclear or arrayExists(
                 refund -> abs(refund.1 - total) <= coin * refund.3
-                and abs(refund.2 - ifNull(tax, refund.2)) <= coin * refund.3,
+                and abs(refund.2 - ifNull(tax, refund.2)) <= coin * refund.4,
                 returns
             )
         ) and copies = 1 as agrees,

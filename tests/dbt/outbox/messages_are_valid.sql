@@ -1,5 +1,6 @@
--- Valid JSON with somebody to belong to, the row's own ids, no null (which would erase
--- a trait at Segment) and a type that fits the call.
+-- Valid JSON with somebody to belong to, the row's own ids, no null (which erases a trait at
+-- Segment, and is said only if the variable erase_emptied_traits is true) and a type that fits
+-- the call.
 with messages as (
 
     select * from {{ ref('segment_identify_outbox') }}
@@ -28,8 +29,11 @@ where
     or sent_user_id != user_id
     or sent_anonymous_id != anonymous_id
     or JSONExtractString(message, 'type') != call
-    -- A null outside of quoted text.
-    or match(replaceRegexpAll(message, '"(\\\\.|[^"\\\\])*"', ''), 'null')
+    -- A null outside of quoted text. An identify may have one to erase a trait.
+    or (
+        not ({{ var('erase_emptied_traits') }} and call = 'identify')
+        and match(replaceRegexpAll(message, '"(\\\\.|[^"\\\\])*"', ''), 'null')
+    )
     or not match(
         JSONExtractString(message, 'timestamp'),
         '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[.][0-9]{3}Z$'

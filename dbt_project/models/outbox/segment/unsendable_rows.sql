@@ -9,7 +9,15 @@ with failed_orders as (
         exclusion_reason is null
         and (
             failure_code is not null
-            or (document_sid, kind) in (select (entity_id, kind) from {{ ref('oversized_orders') }})
+            or (ifNull(document_sid, ''), kind) in (
+                select (entity_id, kind) from {{ ref('oversized_orders') }}
+            )
+        )
+        -- A guest's order that would be skipped is none that should go out.
+        and (
+            {{ var('guest_orders') != 'skip' }}
+            or customer_sid is not null
+            or failure_code = 'sid_malformed'
         )
 
 ),

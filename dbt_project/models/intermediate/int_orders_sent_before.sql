@@ -1,0 +1,58 @@
+-- Orders that came due and cannot be sent as they are now, such as one that came back with an
+-- unknown currency or held, as they were said last. They go on counting for their customer.
+with unsendable_documents as (
+
+    select document_sid from {{ ref('int_documents_classified') }}
+    where non_event_reason is not null
+    union all
+    select document_sid from {{ ref('orders') }}
+    where failure_code is not null
+
+),
+
+sendable_orders as (
+
+    select
+        assumeNotNull(document_sid) as sendable_sid,
+        kind
+    from {{ ref('orders') }}
+    where failure_code is null
+
+),
+
+last_messages as (
+
+    select
+        entity_id as document_sid,
+        if(event = 'Order Refunded', 'return', 'sale') as kind,
+        argMax(message, enqueued_at) as message,
+        argMax(user_id, enqueued_at) as customer_sid,
+        minIf(occurred_at, event != 'Order Updated') as occurred_at
+    from {{ ref('segment_track_events') }}
+    where entity_id in (select document_sid from unsendable_documents)
+    group by document_sid, kind
+
+)
+
+select
+    customer_sid,
+    document_sid,
+    kind,
+    occurred_at,
+    JSONExtractString(message, 'properties', 'currency') as currency,
+    nullIf(JSONExtractString(message, 'properties', 'store_code'), '') as store_code,
+    concat(
+        JSONExtractString(message, 'properties', 'subsidiary'), '-', upper(ifNull(store_code, ''))
+    ) as store_key,
+    -- Refunds say no revenue.
+    if(
+        kind = 'sale',
+        {{ amount_in('message', 'revenue') }},
+        -coalesce({{ amount_in('message', 'subtotal') }}, {{ amount_in('message', 'total') }})
+    ) as revenue,
+    arraySum(
+        product -> JSONExtractUInt(product, 'quantity'),
+        JSONExtractArrayRaw(message, 'properties', 'products')
+    ) as items
+from last_messages
+where customer_sid != '' and (document_sid, kind) not in (select * from sendable_orders)
