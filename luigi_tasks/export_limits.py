@@ -84,7 +84,7 @@ class Tally:
         if not self.rows:
             raise ExportRefusedError(
                 f"{file.path} has no row that can be read, {self.rejected:,} were rejected. "
-                f"Nothing was loaded. {_list(self.rejected_examples)} Export the file again."
+                f"Nothing of this file was loaded. {_list(self.rejected_examples)} Export the file again."
             )
         seen = self.rows + self.rejected
         if seen < SMALLEST_FILE_FOR_SHARES:
@@ -92,13 +92,13 @@ class Tally:
         if self.rejected > limits.rejected_rows * seen:
             raise ExportRefusedError(
                 f"{file.path}: {self.rejected:,} of {seen:,} rows cannot be read, more than "
-                f"{limits.rejected_rows:.1%}. Nothing was loaded. {_list(self.rejected_examples)} "
+                f"{limits.rejected_rows:.1%}. Nothing of this file was loaded. {_list(self.rejected_examples)} "
                 "Export the file again, or raise max-rejected-share in luigi.cfg."
             )
         if self.malformed > limits.malformed_sids * self.rows:
             raise ExportRefusedError(
                 f"{file.path}: {self.malformed:,} of {self.rows:,} rows have a malformed SID, more "
-                f"than {limits.malformed_sids:.1%}. Nothing was loaded. "
+                f"than {limits.malformed_sids:.1%}. Nothing of this file was loaded. "
                 f"{_list(self.malformed_examples)} A spreadsheet or a program has changed the "
                 "numbers, and they cannot be repaired: export again, with SIDs as text, and do not "
                 "open the file with Excel. Or raise max-malformed-sid-share in luigi.cfg."
@@ -106,7 +106,7 @@ class Tally:
         if self.rounded > ROUNDED_SHARE * self.rows:
             raise ExportRefusedError(
                 f"{file.path}: {self.rounded:,} of {self.rows:,} SIDs end in 000, as Excel writes "
-                f"them: it keeps 15 digits. Nothing was loaded. {_list(self.rounded_examples)} "
+                f"them: it keeps 15 digits. Nothing of this file was loaded. {_list(self.rounded_examples)} "
                 "Export the file again and do not open it with Excel."
             )
 

@@ -95,7 +95,7 @@ class ExportReader:
             self._refuse_changed_file()
             raise ExportRefusedError(
                 f"{self._file.path}, line {here.line} or after: not readable as CSV ({error}). "
-                "Nothing was loaded. Export the file again."
+                "Nothing of this file was loaded. Export the file again."
             ) from error
         lines, rejected, end = _number(here.line, self._line_breaks(batch), invalid)
         if end != following.line:
@@ -220,7 +220,7 @@ def _without(broken: list[BrokenLine], start: int, data: bytes) -> bytes:
 
 def _changed_file_error(file: CheckedFile) -> ExportRefusedError:
     return ExportRefusedError(
-        f"{file.path} was changed while it was read. Nothing was loaded. Wait until the export is "
+        f"{file.path} was changed while it was read. Nothing of this file was loaded. Wait until the export is "
         "finished, then run again."
     )
 

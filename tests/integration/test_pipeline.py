@@ -263,14 +263,10 @@ def test_order_that_changed_is_updated_once(shop: Shop) -> None:
 
     shop.rewrite("document.csv", newer)
     # Its only line is another one now; the earlier one is gone from the export.
+    other = {"SID": "700000000000000004", "ALU": "4711"}
     shop.rewrite(
         "document_item.csv",
-        lambda rows: [
-            row | {"SID": "700000000000000004", "ALU": "4711"}
-            if row["DOC_SID"] == document
-            else row
-            for row in rows
-        ],
+        lambda rows: [row | other if row["DOC_SID"] == document else row for row in rows],
     )
 
     shop.sync()
