@@ -17,15 +17,10 @@ SEGMENT_TIMEOUT_SECONDS = 0.5
 
 _TOO_SLOW = SEGMENT_TIMEOUT_SECONDS + 0.3
 
-FINAL_FAULTS: dict[str, dict[str, Any]] = {
+SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
     **{f"status {status}": {"status": status} for status in (401, 403, 404, 501, 505)},
     "redirect to a login page": {"redirect": "/"},
     "permanent redirect": {"status": 308, "redirect": "/v1/batch"},
-}
-"""Steps of the sandbox's fault script that end a run: they speak of us or of the address."""
-
-SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
-    **FINAL_FAULTS,
     **{f"status {status}": {"status": status} for status in (408, 410, 460, 500, 502, 503, 504)},
     "status 429": {"status": 429},
     "status 429 with Retry-After": {"status": 429, "retry_after": 1},
@@ -47,7 +42,7 @@ SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
     "outage, connections reset": {"reset": "before", "for_s": 0.5},
     "outage, connections refused": {"refuse": True, "for_s": 0.5},
 }
-"""All steps, by name."""
+"""Steps of the sandbox's fault script. The first seven end a run."""
 
 RATE_LIMIT = "rate limit"
 """A kind of its own: not a step, but a setting of the sandbox for a whole run."""
@@ -114,5 +109,9 @@ class Deck(Generic[T]):
         return self._left.pop()
 
     def put_back(self, card: T) -> None:
-        """Take back a card that could not be played."""
+        """Take back a card that could not be played; it comes again at some time."""
         self._left.insert(self._random.randint(0, len(self._left)), card)
+
+    def put_on_top(self, card: T) -> None:
+        """Take back a card that comes again at once."""
+        self._left.append(card)

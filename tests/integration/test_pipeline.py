@@ -295,7 +295,7 @@ def test_rows_of_another_pipeline_are_taken_too(shop: Shop) -> None:
 
 def test_full_refresh_resends_nothing_and_keeps_the_ledger(shop: Shop) -> None:
     before, ledger = shop.segment.stats()["received"], shop.ledger_ids()
-    shop.run("dbt", "build", "--full-refresh")
+    shop.run("dbt", "build", "--full-refresh", "--exclude-resource-type", "unit_test")
     assert shop.outbox_ids() == set()
     shop.sync("--local-scheduler")
     assert shop.segment.stats()["received"] == before
@@ -351,7 +351,7 @@ def test_requeue_of_an_unsent_message_sends_it_once(shop: Shop) -> None:
     shop.client.command(
         f"insert into {shop.landing}.customer (SID, FIRST_NAME) values ('700000000000000010', 'Bo')"
     )
-    shop.run("dbt", "build")
+    shop.run("dbt", "build", "--exclude-resource-type", "unit_test")
     [old] = shop.outbox_ids()
     arguments = json.dumps({"call": "identify", "entity_id": "700000000000000010"})
     shop.run("dbt", "run-operation", "requeue", "--args", arguments)
