@@ -84,7 +84,8 @@ class Tally:
         if not self.rows:
             raise ExportRefusedError(
                 f"{file.path} has no row that can be read, {self.rejected:,} were rejected. "
-                f"Nothing of this file was loaded. {_list(self.rejected_examples)} Export the file again."
+                "Nothing of this file was loaded. "
+                f"{_list(self.rejected_examples)} Export the file again."
             )
         seen = self.rows + self.rejected
         if seen < SMALLEST_FILE_FOR_SHARES:
@@ -92,7 +93,8 @@ class Tally:
         if self.rejected > limits.rejected_rows * seen:
             raise ExportRefusedError(
                 f"{file.path}: {self.rejected:,} of {seen:,} rows cannot be read, more than "
-                f"{limits.rejected_rows:.1%}. Nothing of this file was loaded. {_list(self.rejected_examples)} "
+                f"{limits.rejected_rows:.1%}. Nothing of this file was loaded. "
+                f"{_list(self.rejected_examples)} "
                 "Export the file again, or raise max-rejected-share in luigi.cfg."
             )
         if self.malformed > limits.malformed_sids * self.rows:
@@ -106,7 +108,8 @@ class Tally:
         if self.rounded > ROUNDED_SHARE * self.rows:
             raise ExportRefusedError(
                 f"{file.path}: {self.rounded:,} of {self.rows:,} SIDs end in 000, as Excel writes "
-                f"them: it keeps 15 digits. Nothing of this file was loaded. {_list(self.rounded_examples)} "
+                f"them: it keeps 15 digits. Nothing of this file was loaded. "
+                f"{_list(self.rounded_examples)} "
                 "Export the file again and do not open it with Excel."
             )
 

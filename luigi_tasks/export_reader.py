@@ -220,8 +220,8 @@ def _without(broken: list[BrokenLine], start: int, data: bytes) -> bytes:
 
 def _changed_file_error(file: CheckedFile) -> ExportRefusedError:
     return ExportRefusedError(
-        f"{file.path} was changed while it was read. Nothing of this file was loaded. Wait until the export is "
-        "finished, then run again."
+        f"{file.path} was changed while it was read. Nothing of this file was loaded. Wait "
+        "until the export is finished, then run again."
     )
 
 

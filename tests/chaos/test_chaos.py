@@ -196,16 +196,19 @@ class Attack:
 
     def _count_faults(self, steps: list[str]) -> None:
         used = len(steps) - self.world.faults_left()
+        limited = self._limited_requests() > self.tally.faults[RATE_LIMIT]
         for number, name in reversed(list(enumerate(steps))):
-            if name == RATE_LIMIT:
-                self.tally.faults[name] += self._was_limited()
-            elif name and number < used:
+            if not name:
+                continue
+            if limited if name == RATE_LIMIT else number < used:
                 self.tally.faults[name] += 1
-            elif name:
+            else:
                 self._faults.put_on_top(name)
+        self.tally.faults[RATE_LIMIT] = self._limited_requests()
 
-    def _was_limited(self) -> bool:
-        return any(status == 429 and not fault for _, status, fault in self.world.requests())
+    def _limited_requests(self) -> int:
+        """How many requests were refused because of their rate."""
+        return sum(status == 429 and not fault for _, status, fault in self.world.requests())
 
     def _count_break(self, point: Point, trap: Trap) -> None:
         if trap.sprung.is_set():

@@ -52,6 +52,7 @@ classified as (
             has_sign_conflict or sold_quantity < 0 and has_return = 0, 'sign_conflict',
             line_count = 0 and not {{ var('send_documents_without_lines') }},
             'document_without_lines',
+            unidentified_lines > 0, 'product_unidentified',
             null
         ) as failure_code,
         arrayFilter(code -> code != '', [

@@ -37,6 +37,10 @@ totals as (
         sumIf(ifNull(unit_tax, 0) * measured_quantity, direction = 'return') as returned_tax,
         sumIf(measured_quantity, direction = 'return') as returned_line_quantity,
         countIf(direction = 'unknown') as undirected_lines,
+        countIf(
+            direction in ('sale', 'return') and measured_quantity != 0
+            and alu is null and item_sid is null
+        ) as unidentified_lines,
         groupUniqArrayIf(returned_sale_sid, direction = 'return') as returned_sale_sids,
         arraySort(groupUniqArrayArray(malformed_references)) as malformed_line_references
     from lines
