@@ -52,11 +52,11 @@ classified as (
             has_sign_conflict or sold_quantity < 0 and has_return = 0, 'sign_conflict',
             line_count = 0 and not {{ var('send_documents_without_lines') }},
             'document_without_lines',
-            unidentified_lines > 0, 'product_unidentified',
             null
         ) as failure_code,
         arrayFilter(code -> code != '', [
             if(has_sale != is_sale or has_return != is_return, 'flags_contradict_quantities', ''),
+            if(unidentified_lines > 0, 'product_unidentified', ''),
             if(
                 undirected_lines = 0 and line_count > 0 and (
                     abs(sold_quantity) != sold_line_quantity
