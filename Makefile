@@ -56,8 +56,8 @@ target/docs/catalog.json: $(DBT_FILES) | $(VENV)/installed
 	@echo "Generating the dbt docs site ..."
 	@$(SANDBOX_ENV) $(BIN)/dbt --quiet docs generate --target-path target/docs
 
-test: $(VENV)/installed-dev ## Run all tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## Run all tests, one file per processor core at a time
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, and look at the books
 	@CHAOS_KILLS=200 CHAOS_PENDING=1000000 CHAOS_OUTAGE=30 \

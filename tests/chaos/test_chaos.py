@@ -101,6 +101,7 @@ class Attack:
         self._breaks = Deck(BREAKABLE, random)
         anytime: list[Point | None] = [None] * 4
         self._slot = world.new_slot()
+        self._limited = 0
         self._kills = Deck([(s, p) for s in SIGNALS for p in (*POINTS, *anytime)], random)
 
     def step(self) -> None:
@@ -196,15 +197,14 @@ class Attack:
 
     def _count_faults(self, steps: list[str]) -> None:
         used = len(steps) - self.world.faults_left()
-        limited = self._limited_requests() > self.tally.faults[RATE_LIMIT]
+        limited_before, self._limited = self._limited, self._limited_requests()
         for number, name in reversed(list(enumerate(steps))):
             if not name:
                 continue
-            if limited if name == RATE_LIMIT else number < used:
+            if self._limited > limited_before if name == RATE_LIMIT else number < used:
                 self.tally.faults[name] += 1
             else:
                 self._faults.put_on_top(name)
-        self.tally.faults[RATE_LIMIT] = self._limited_requests()
 
     def _limited_requests(self) -> int:
         """How many requests were refused because of their rate."""
