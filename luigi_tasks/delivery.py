@@ -39,6 +39,9 @@ logger = logging.getLogger("luigi-interface.delivery")
 MOST_SUSPECTS = 200
 """So many rejected messages with none accepted, and the fault is not theirs."""
 
+FEW_SUSPECTS = 10
+"""So many are believed to be bad with none accepted, if the key was good lately."""
+
 
 @dataclass
 class Counts:
@@ -238,14 +241,14 @@ class Delivery:
             raise self._everything_rejected()
 
     def _settle_suspects(self) -> None:
-        """At the end: several rejected messages and no good one speak against the key.
+        """At the end: many rejected messages and no good one speak against the key.
 
-        A single one is believed to be bad when the key was good lately; waiting for a good message
+        A few are believed to be bad when the key was good lately; waiting for a good message
         would hold up the orders of a quiet shop.
         """
         if not self._suspects:
             return
-        if len(self._suspects) > 1 or not self._ledger.was_accepted_lately():
+        if len(self._suspects) > FEW_SUSPECTS or not self._ledger.was_accepted_lately():
             raise self._everything_rejected()
         self._record_suspects()
 

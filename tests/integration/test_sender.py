@@ -237,7 +237,7 @@ def test_when_everything_is_rejected_nothing_is_recorded(
     assert outbox.pending("track") == 4
 
 
-def test_one_message_alone_is_rejected_only_if_the_key_was_good_lately(
+def test_a_few_messages_alone_are_rejected_only_if_the_key_was_good_lately(
     outbox: Outbox, send: Send, segment_server: SegmentServer
 ) -> None:
     [first] = outbox.enqueue("track", orders(1))
@@ -247,11 +247,18 @@ def test_one_message_alone_is_rejected_only_if_the_key_was_good_lately(
     assert outbox.pending("track") == 1
     assert send().accepted == 1
 
-    [second] = outbox.enqueue("track", orders(1))
-    segment_server.fault({"status": 400})
-    assert send().rejected == 1
+    few = outbox.enqueue("track", orders(3))
+    segment_server.fault(*[{"status": 400}] * 5)
+    assert send().rejected == 3
     ledger = outbox.ledger()
-    assert (ledger[first][0], ledger[second][0]) == ("accepted", "rejected")
+    assert ledger[first][0] == "accepted"
+    assert {ledger[message_id][0] for message_id in few} == {"rejected"}
+
+    outbox.enqueue("track", orders(11))
+    segment_server.fault(*[{"status": 400}] * 21)
+    with pytest.raises(EverythingRejectedError, match="SEGMENT_WRITE_KEY"):
+        send()
+    assert outbox.pending("track") == 11
 
 
 @pytest.mark.parametrize("status", [401, 403])
