@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -29,6 +30,15 @@ from tests.processes import (
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "*"
+
+# A shell that starts the tests in the background makes its children ignore SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Luigi refuses a command that runs already, by a file there; other test processes have it."""
+    os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
 
 
 @dataclass(frozen=True)
