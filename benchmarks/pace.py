@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import socket
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from uuid import uuid4
 
 import requests
-import uvicorn
+from local_server import serving
 from rich.console import Console
 from rich.table import Table
 
@@ -43,7 +41,9 @@ async def note_arrivals(scope: dict, receive: Callable, send: Callable) -> None:
         if not part.get("more_body"):
             break
     status, answer = 200, b'{"success": true}'
-    if scope["path"] == "/arrivals":
+    if scope["path"] == "/":
+        answer = b""
+    elif scope["path"] == "/arrivals":
         answer = json.dumps(ARRIVALS).encode()
         ARRIVALS.clear()
     elif scope["path"] == "/outage":
@@ -55,11 +55,6 @@ async def note_arrivals(scope: dict, receive: Callable, send: Callable) -> None:
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": answer})
-
-
-def serve(port: int) -> None:
-    """Serve `note_arrivals` until the process is ended."""
-    uvicorn.run(note_arrivals, host="127.0.0.1", port=port, log_level="error", lifespan="off")
 
 
 def post(limit: float, count: int) -> float:
@@ -120,34 +115,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="work per limit")
     parser.add_argument("--outage", type=float, default=30, help="seconds; 0 for none")
     arguments = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
-    server.start()
-    try:
-        wait_for(url)
+    started = datetime.now(timezone.utc)
+    with serving(note_arrivals) as url:
         os.environ["SEGMENT_HOST"] = url
-        started = datetime.now(timezone.utc)
         measure(arguments.limit, arguments.seconds, arguments.outage, url)
-        Console().print(f"started {started:%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}")
-    finally:
-        server.terminate()
-        server.join()
-
-
-def wait_for(url: str, seconds: float = 20) -> None:
-    """Wait until the server answers."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            requests.get(f"{url}/arrivals", timeout=1)
-            return
-        except requests.ConnectionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    Console().print(f"started {started:%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import socket
 import statistics
 import time
 from collections.abc import Callable
@@ -24,7 +22,7 @@ from datetime import datetime, timezone
 from uuid import UUID, uuid4
 
 import requests
-import uvicorn
+from local_server import serving
 from rich.console import Console
 from rich.table import Table
 from segment.analytics.client import Client
@@ -47,11 +45,6 @@ async def say_yes(scope: dict, receive: Callable, send: Callable) -> None:
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b'{"success": true}'})
-
-
-def serve(port: int) -> None:
-    """Serve `say_yes` until the process is ended."""
-    uvicorn.run(say_yes, host="127.0.0.1", port=port, log_level="error", lifespan="off")
 
 
 def order(number: int) -> dict:
@@ -142,22 +135,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each way")
     arguments = parser.parse_args()
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
-    server.start()
-    try:
+    with serving(say_yes) as url:
         measure(arguments.messages, arguments.rounds, url)
-    finally:
-        server.terminate()
-        server.join()
 
 
 def measure(count: int, rounds: int, url: str) -> None:
     """Run each way `rounds` times in turn and print the medians."""
-    wait_for(url)
     os.environ["SEGMENT_HOST"] = url
     messages = [order(number) for number in range(count)]
     ways = {
@@ -180,19 +163,6 @@ def measure(count: int, rounds: int, url: str) -> None:
         rate = statistics.median(values)
         table.add_row(name, f"{rate:,.0f}", f"{rate / baseline:.1f} x")
     Console().print(table)
-
-
-def wait_for(url: str, seconds: float = 20) -> None:
-    """Wait until the server answers."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            requests.get(url, timeout=1)
-            return
-        except requests.ConnectionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ REASONS = {
     "suppressed": "nothing may be sent about this customer (seed suppressed_users)",
     "inactive": "the customer is inactive (ACTIVE is 0)",
     "held": "the document is held (IS_HELD)",
-    "not_posted": "the document is not posted yet (STATUS)",
+    "not_posted": "the document is not posted yet (STATUS is not 4, or it has no DOC_NO)",
     "order_or_deposit": "it is an order or a deposit, no sale (RECEIPT_TYPE 2)",
     "excluded_store": "its store is excluded (seed excluded_stores)",
     "no_goods": "it has no goods sold or returned, such as a payment alone",

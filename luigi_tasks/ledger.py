@@ -147,9 +147,7 @@ class Ledger:
 
     def was_accepted_lately(self) -> bool:
         """Tell whether Segment accepted anything in the last day, in whatever run."""
-        database = {"database": config.clickhouse().database}
-        found = clickhouse.connect().query(queries.text("accepted_lately"), database).result_rows
-        return bool(found)
+        return bool(queries.rows("accepted_lately"))
 
     def record_settled(self, batch: Batch, status: str, attempt: Attempt, number: int) -> None:
         """Keep the messages of a batch that Segment accepted, or rejected for good.

@@ -27,29 +27,10 @@ with newest as (
 -- All rows as they were exported: what tells them apart, and their whole content.
 exported as (
 
-    select
-        'customer' as entity_type,
-        {{ trimmed('SID') }} as source_sid,
-        {{ row_key(clean_sid('SID')) }} as row_key,
-        {{ content_hash() }} as content,
-        _loaded_at
-    from {{ ref('base_retail_pro__customers') }}
-    union all
-    select
-        'order' as entity_type,
-        {{ trimmed('SID') }} as source_sid,
-        {{ row_key(clean_sid('SID')) }} as row_key,
-        {{ content_hash() }} as content,
-        _loaded_at
-    from {{ ref('base_retail_pro__documents') }}
-    union all
-    select
-        'order_line' as entity_type,
-        {{ trimmed('SID') }} as source_sid,
-        {{ row_key(clean_sid('SID')) }} as row_key,
-        {{ content_hash() }} as content,
-        _loaded_at
-    from {{ ref('base_retail_pro__document_items') }}
+    {{ all_exported_rows([
+        trimmed('SID') ~ ' as source_sid',
+        row_key(clean_sid('SID')) ~ ' as row_key',
+    ]) }}
 
 ),
 
@@ -58,8 +39,8 @@ replaced as (
     select
         entity_type,
         arrayJoin([
-            ('superseded', uniqExact(content) - uniqExact(row_key)),
-            ('duplicate', count() - uniqExact(content))
+            ('superseded', uniqExact(content_hash) - uniqExact(row_key)),
+            ('duplicate', count() - uniqExact(content_hash))
         ]) as counted,
         min(_loaded_at) as first_loaded_at
     from exported

@@ -1,35 +1,7 @@
 -- Rows of one load that claim to be the same version of the same thing and differ.
 with source as (
 
-    select
-        'customer' as entity_type,
-        SID,
-        MODIFIED_DATETIME,
-        POST_DATE,
-        ROW_VERSION,
-        {{ content_hash() }} as content_hash,
-        _loaded_at
-    from {{ ref('base_retail_pro__customers') }}
-    union all
-    select
-        'order' as entity_type,
-        SID,
-        MODIFIED_DATETIME,
-        POST_DATE,
-        ROW_VERSION,
-        {{ content_hash() }} as content_hash,
-        _loaded_at
-    from {{ ref('base_retail_pro__documents') }}
-    union all
-    select
-        'order_line' as entity_type,
-        SID,
-        MODIFIED_DATETIME,
-        POST_DATE,
-        ROW_VERSION,
-        {{ content_hash() }} as content_hash,
-        _loaded_at
-    from {{ ref('base_retail_pro__document_items') }}
+    {{ all_exported_rows(['SID', 'MODIFIED_DATETIME', 'POST_DATE', 'ROW_VERSION']) }}
 
 ),
 
