@@ -15,11 +15,13 @@ What chDB's connections allow, found by trying (4.4, ClickHouse 26.9):
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from sandbox.clickhouse.errors import UNKNOWN_FORMAT, ClickHouseError
 os.environ["TZ"] = "UTC"
 
 import chdb  # after TZ is set
+
+logger = logging.getLogger(__name__)
 
 # Blocks of these formats join into one valid document.
 STREAMABLE_FORMATS = frozenset(
@@ -55,6 +59,8 @@ STREAMABLE_FORMATS = frozenset(
     }
 )
 _NOT_STREAMABLE = "Streaming query is not supported"
+# SET and USE, whatever comments stand before them.
+_TELLS_CONNECTION = re.compile(rb"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:set|use)\b", re.I | re.S)
 _CONFIG = """\
 <clickhouse>
     <timezone>UTC</timezone>
@@ -134,11 +140,36 @@ class RowSink:
         self._raw.cancel()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a connection was told to keep: its database, and the settings with their values."""
+
+    database: str = "default"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
 class Connection:
     """One connection to the engine: runs one query at a time, keeps its own settings."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+        # None when it has to be asked for, which costs more than a small query.
+        self._kept: Kept | None = Kept()
+
+    @property
+    def kept(self) -> Kept:
+        """What SET and USE have told this connection so far."""
+        if self._kept is None:
+            changed = self._rows(
+                "SELECT name, value FROM system.settings WHERE changed FORMAT JSONCompactEachRow"
+            )
+            [[database]] = self._rows("SELECT currentDatabase() FORMAT JSONCompactEachRow")
+            self._kept = Kept(database, dict(changed))
+        return self._kept
+
+    def _notice(self, sql: str | bytes) -> None:
+        if _TELLS_CONNECTION.match(sql.encode() if isinstance(sql, str) else sql):
+            self._kept = None
 
     def run(self, sql: str | bytes, output_format: str = "TabSeparated") -> tuple[bytes, Progress]:
         """Run a statement and return its whole result.
@@ -146,6 +177,7 @@ class Connection:
         Raises:
             ClickHouseError: The engine refused the statement.
         """
+        self._notice(sql)
         try:
             result = self._raw.query(sql, output_format)
         except Exception as error:
@@ -162,6 +194,7 @@ class Connection:
         Raises:
             ClickHouseError: The engine refused the statement or failed on the way.
         """
+        self._notice(sql)
         try:
             stream = self._raw.send_query(sql, output_format)
         except Exception as error:
@@ -203,21 +236,32 @@ class Connection:
     @contextmanager
     def scoped(self, settings: Mapping[str, str], database: str = "") -> Iterator[None]:
         """Apply settings and database for one query, then put back what was there before."""
-        names = ", ".join(quote(name) for name in settings) or "''"
-        before = self._rows(
-            "SELECT name, if(changed, value, NULL) FROM system.settings"
-            f" WHERE name IN ({names}) FORMAT JSONCompactEachRow"
-        )
-        old_database = self._rows("SELECT currentDatabase() FORMAT JSONCompactEachRow")[0][0]
+        before = self.kept
         try:
             self.apply(settings, database)
+            # These are put back, so they do not count as told.
+            self._kept = before
             yield
         finally:
+            kept = self._kept
+            # A SET or USE of the query itself stays, unless the request names the same setting.
             if database:
-                self.run(f"USE {quote_name(old_database)}")
-            values = ((name, "DEFAULT" if old is None else quote(old)) for name, old in before)
-            if before:
-                self.run("SET " + ", ".join(f"{name} = {value}" for name, value in values))
+                self.run(f"USE {quote_name(before.database)}")
+            back = {
+                name: quote(before.settings[name]) if name in before.settings else "DEFAULT"
+                for name in settings
+                if not name.startswith("param_")
+            }
+            if back:
+                self._put_back(back)
+            self._kept = kept
+
+    def _put_back(self, values: Mapping[str, str]) -> None:
+        try:
+            self.run("SET " + ", ".join(f"{name} = {value}" for name, value in values.items()))
+        except ClickHouseError:
+            # A name that the engine does not know; then nothing was set, and it has said so.
+            logger.debug("settings %s are not put back", sorted(values), exc_info=True)
 
     def _rows(self, sql: str) -> list[list[Any]]:
         return [json.loads(line) for line in self.run(sql)[0].splitlines()]

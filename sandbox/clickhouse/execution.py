@@ -42,9 +42,7 @@ _NO_RESULT = frozenset(
 )
 _UNSTREAMABLE_WORDS = (b"totals", b"extremes", b"json_array_of_rows")
 # In a session, an earlier SET may ask for them.
-_UNSTREAMABLE_SETTINGS = (
-    "SELECT toUInt8(getSetting('extremes') OR getSetting('output_format_json_array_of_rows'))"
-)
+_UNSTREAMABLE_SETTINGS = frozenset({"extremes", "output_format_json_array_of_rows"})
 
 
 @dataclass
@@ -240,7 +238,7 @@ class Execution:
         if any(word in asked for word in _UNSTREAMABLE_WORDS):
             return False
         has_state = self._session is not None and self._session.connection is not None
-        return not has_state or connection.run(_UNSTREAMABLE_SETTINGS)[0] == b"0\n"
+        return not has_state or _UNSTREAMABLE_SETTINGS.isdisjoint(connection.kept.settings)
 
     def _output_format(self) -> tuple[str, str]:
         """The format of the query's FORMAT clause, else the request's default."""
