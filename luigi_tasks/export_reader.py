@@ -12,22 +12,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, pairwise, repeat
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from luigi_tasks.export_check import cut_end_error
 from luigi_tasks.export_file import (
     BrokenLine,
     CheckedFile,
     ExportRefusedError,
     Place,
     RejectedRow,
-    cut_end_error,
     digest_of,
     match_columns,
 )
@@ -41,13 +41,15 @@ class Block:
         columns: The values of the columns that the table knows, by the table's names.
         extra: The columns that the table does not know: per row a map of the values that are not
             empty, by the file's names. None when there is no such column.
-        lines: The line on which each row starts.
+        lines: The line on which each row starts, as a pyarrow array.
+        end: The byte of the file at which the block ends.
         rejected: Rows that could not be read.
     """
 
     columns: dict[str, Any]
     extra: Any | None
-    lines: list[int]
+    lines: Any
+    end: int
     rejected: list[RejectedRow] = field(default_factory=list)
 
 
@@ -57,14 +59,13 @@ class ExportReader:
     Rows without any value, which spreadsheets write, are left out like blank lines.
 
     Args:
-        file: The file, after `export_file.check`.
+        file: The file, after `export_check.check`.
     """
 
     def __init__(self, file: CheckedFile) -> None:
         self._file = file
         self._known = match_columns(file.header, file.table)
         self._broken: deque[BrokenLine] = deque(file.broken)
-        self.bytes_read = 0
 
     def __iter__(self) -> Iterator[Block]:
         """Give the rows block by block.
@@ -79,7 +80,6 @@ class ExportReader:
             for here, following in pairwise([*self._file.places, end]):
                 data = source.read(following.offset - here.offset)
                 digest.update(data)
-                self.bytes_read = following.offset
                 yield self._block(data, here, following)
             digest.update(source.read(1))  # nothing, unless the file has grown
         if digest.hexdigest() != self._file.content_hash:
@@ -97,7 +97,7 @@ class ExportReader:
                 f"{self._file.path}, line {here.line} or after: not readable as CSV ({error}). "
                 "Nothing of this file was loaded. Export the file again."
             ) from error
-        lines, rejected, end = _number(here.line, self._line_breaks(batch), invalid)
+        lines, rejected, end = _number(here.line, _heights(batch), invalid)
         if end != following.line:
             self._refuse_changed_file()
             # The check and pyarrow must see the same rows, or the lines in the table are wrong.
@@ -108,9 +108,6 @@ class ExportReader:
             )
         self._refuse_cut_end(following, lines, rejected)
         batch, lines = _without_empty_rows(batch, lines)
-        return self._arrange(batch, lines, [*(line.row for line in broken), *rejected])
-
-    def _arrange(self, batch: Any, lines: list[int], rejected: list[RejectedRow]) -> Block:
         unknown = {
             name: batch.column(position)
             for position, name in enumerate(self._file.header.names)
@@ -120,25 +117,15 @@ class ExportReader:
             columns={name: batch.column(position) for position, name in self._known.items()},
             extra=non_empty_values(unknown) if unknown else None,
             lines=lines,
-            rejected=rejected,
+            end=following.offset,
+            rejected=[*(line.row for line in broken), *rejected],
         )
 
-    def _line_breaks(self, batch: Any) -> Iterable[int]:
-        """Return how many line breaks are inside the values of each row."""
-        if not self._file.is_multiline:
-            return repeat(0, batch.num_rows)
-        breaks = pc.count_substring(batch.column(0), "\n")
-        for column in batch.columns[1:]:
-            breaks = pc.add(breaks, pc.count_substring(column, "\n"))
-        return breaks.to_pylist()
-
-    def _refuse_cut_end(
-        self, following: Place, lines: list[int], rejected: list[RejectedRow]
-    ) -> None:
+    def _refuse_cut_end(self, following: Place, lines: Any, rejected: list[RejectedRow]) -> None:
         is_end = following.offset == self._file.size
         if is_end and not self._file.ends_with_newline and rejected:
             last = rejected[-1]
-            if not lines or last.line > lines[-1]:
+            if not len(lines) or last.line > lines[-1].as_py():
                 raise cut_end_error(self._file.path, last)
 
     def _refuse_changed_file(self) -> None:
@@ -177,45 +164,56 @@ def _parse(data: bytes, file: CheckedFile) -> tuple[Any, list[Any]]:
     return pa.RecordBatch.from_arrays(columns, names=names), invalid
 
 
-def _number(
-    line: int, line_breaks: Iterable[int], invalid: list[Any]
-) -> tuple[list[int], list[RejectedRow], int]:
+def _heights(batch: Any) -> Any:
+    """Return how many lines each row takes: one, and one for each line break in its values."""
+    heights = pa.repeat(pa.scalar(1, pa.int32()), batch.num_rows)
+    for column in batch.columns:
+        text = column.buffers()[2]
+        # Most columns have no line break at all, and that is quickly seen in their bytes.
+        if text and b"\n" in text.to_pybytes():
+            heights = pc.add(heights, pc.count_substring(column, "\n"))
+    return heights.cast(pa.uint64())
+
+
+def _number(line: int, heights: Any, invalid: list[Any]) -> tuple[Any, list[RejectedRow], int]:
     """Give each row its line.
 
     Args:
         line: The line on which the first row starts.
-        line_breaks: How many line breaks are inside the values of each good row.
+        heights: How many lines each good row takes.
         invalid: pyarrow's notes on the rows between them.
 
     Returns:
         The lines of the good rows, the other rows, and the line after the last row.
     """
-    lines: list[int] = []
+    lines = []
     rejected: list[RejectedRow] = []
-    waiting = deque(invalid)
-    number = 1
-    for breaks in chain(line_breaks, [None]):
-        while waiting and waiting[0].number == number:
-            row = waiting.popleft()
+    numbered = 0
+    for row in [*invalid, None]:
+        # pyarrow numbers all rows from 1, good or not.
+        good = row.number - 1 - len(rejected) if row else len(heights)
+        own = heights.slice(numbered, good - numbered)
+        ends = pc.cumulative_sum(own, start=line)
+        lines.append(pc.subtract(ends, own))
+        line = ends[-1].as_py() if len(ends) else line
+        numbered = good
+        if row:
             reason = f"{row.actual_columns} fields instead of {row.expected_columns}"
             rejected.append(RejectedRow(line, row.text, reason))
             line += 1 + row.text.count("\n")
-            number += 1
-        if breaks is not None:
-            lines.append(line)
-            line += 1 + breaks
-            number += 1
-    return lines, rejected, line
+    return pa.concat_arrays(lines), rejected, line
 
 
 def _without(broken: list[BrokenLine], start: int, data: bytes) -> bytes:
     """Return the block `data`, which starts at the byte `start`, with broken lines made blank."""
+    if not broken:
+        return data
     kept = []
+    at = 0
     for line in broken:
-        kept.append(data[: line.start - start])
-        data = data[line.end - start :]
-        start = line.end
-    return b"".join([*kept, data])
+        kept.append(data[at : line.start - start])
+        at = line.end - start
+    return b"".join([*kept, data[at:]])
 
 
 def _changed_file_error(file: CheckedFile) -> ExportRefusedError:
@@ -233,30 +231,24 @@ def non_empty_values(columns: dict[str, Any]) -> Any:
     """
     width = len(columns)
     rows = len(next(iter(columns.values())))
-    values = pa.concat_arrays(list(columns.values()))
-    names = pa.concat_arrays([pa.repeat(name, rows) for name in columns])
-    places = pa.concat_arrays([pa.arange(at, at + rows * width, width) for at in range(width)])
-    is_filled = pc.not_equal(values, "")
-    # The columns stand one below the other; sorting by place brings them row by row.
-    order = pc.sort_indices(places.filter(is_filled))
-    filled_rows = pc.divide(places.filter(is_filled).take(order), width)
+    filled = [pc.not_equal(values, "") for values in columns.values()]
+    sizes = filled[0].cast(pa.int32())
+    for is_filled in filled[1:]:
+        sizes = pc.add(sizes, is_filled.cast(pa.int32()))
+    # The columns stand one below the other; row by row, value n is in column n % width.
+    numbers = pa.arange(0, rows * width)
+    row = pc.divide(numbers, width)
+    column = pc.subtract(numbers, pc.multiply(row, width))
+    places = pc.add(pc.multiply(column, rows), row)
+    is_filled = pa.concat_arrays(filled).take(places)
     return pa.MapArray.from_arrays(
-        _offsets(filled_rows, rows),
-        names.filter(is_filled).take(order),
-        values.filter(is_filled).take(order),
+        pa.concat_arrays([pa.repeat(pa.scalar(0, pa.int32()), 1), pc.cumulative_sum(sizes)]),
+        pa.array(list(columns)).take(column.filter(is_filled)),
+        pa.concat_arrays(list(columns.values())).take(places.filter(is_filled)),
     )
 
 
-def _offsets(filled_rows: Any, rows: int) -> Any:
-    """Return where the entries of each row begin, in ascending row numbers; and the end."""
-    # pyarrow's search_sorted would do; the last release for Python 3.10 does not have it.
-    entries = [0] * rows
-    for row in filled_rows.to_pylist():
-        entries[row] += 1
-    return pa.array(accumulate(entries, initial=0), pa.int32())
-
-
-def _without_empty_rows(batch: Any, lines: list[int]) -> tuple[Any, list[int]]:
+def _without_empty_rows(batch: Any, lines: Any) -> tuple[Any, Any]:
     is_empty = pc.equal(batch.column(0), "")
     for column in batch.columns[1:]:
         if not pc.any(is_empty).as_py():
@@ -265,5 +257,4 @@ def _without_empty_rows(batch: Any, lines: list[int]) -> tuple[Any, list[int]]:
     if not pc.any(is_empty).as_py():
         return batch, lines
     is_filled = pc.invert(is_empty)
-    kept = [line for line, keep in zip(lines, is_filled.to_pylist(), strict=True) if keep]
-    return batch.filter(is_filled), kept
+    return batch.filter(is_filled), lines.filter(is_filled)

@@ -8,10 +8,12 @@ rows that nobody sees; the next load of the table removes them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +22,7 @@ from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from luigi_tasks import queries
+from luigi_tasks import cluster, queries
 from luigi_tasks.clickhouse import insert_settings, is_missing
 from luigi_tasks.dictionary import Table
 from luigi_tasks.errors import RetryableError
@@ -87,10 +89,13 @@ class Landing:
 
     def create(self, tables: tuple[Table, ...]) -> None:
         """Create the database and the tables, and add columns that the dictionary gained."""
-        for name in ("create_database", "create_loads", "create_rejected_rows"):
-            self._client.command(_query(name), {"database": self._database})
+        for name, statement in (
+            ("loads", _query("create_loads")),
+            ("rejected_rows", _query("create_rejected_rows")),
+            *((table.name, create_table_sql(table)) for table in tables),
+        ):
+            cluster.create(self._client, self._database, name, statement)
         for table in tables:
-            self._client.command(create_table_sql(self._database, table))
             self._add_columns(table)
 
     def _add_columns(self, table: Table) -> None:
@@ -99,15 +104,24 @@ class Landing:
         for column, kind in table.column_types().items():
             if column not in present:
                 self._client.command(
-                    f"alter table {self._qualified(table.name)} "
-                    f"add column if not exists {quote_identifier(column)} {kind}"
+                    cluster.ddl(
+                        f"alter table {self._qualified(table.name)} $on_cluster "
+                        f"add column if not exists {quote_identifier(column)} {kind}"
+                    )
                 )
 
     def has(self, table: Table, content_hash: str) -> bool:
         """Tell whether a file with this content was loaded into the table."""
-        parameters = {"database": self._database, "table": table.name, "content_hash": content_hash}
+        return self._finds_load("is_loaded", {"table": table.name, "content_hash": content_hash})
+
+    def has_size(self, table: Table, size: int) -> bool:
+        """Tell whether a file of so many bytes was; if not, its content need not be hashed."""
+        return self._finds_load("is_size_loaded", {"table": table.name, "size": size})
+
+    def _finds_load(self, query: str, parameters: dict[str, Any]) -> bool:
+        parameters = parameters | {"database": self._database}
         try:
-            return bool(self._client.query(_query("is_loaded"), parameters).result_rows)
+            return bool(self._client.query(_query(query), parameters).result_rows)
         except DatabaseError as error:
             if is_missing(error):
                 return False
@@ -119,7 +133,7 @@ class Landing:
         """Load a file, all of it or nothing.
 
         Args:
-            file: The file, after `export_file.check`.
+            file: The file, after `export_check.check`.
             limits: When to refuse it.
             advance: Called with the number of bytes read since the call before.
 
@@ -141,14 +155,18 @@ class Landing:
         """Delete rows of loads that did not finish."""
         parameters = {"database": self._database, "table": table.name}
         for kind in ("rows", "rejected_rows"):
-            if count := _count(self._client, f"count_{kind}_without_load", parameters):
+            found = self._client.query(_query(f"{kind}_without_load"), parameters)
+            count, load_ids = found.result_rows[0]
+            if count:
                 logger.info(
                     "%s: removing %s %s of a load that did not finish",
                     table.name,
                     f"{count:,}",
                     kind.replace("_", " "),
                 )
-                self._client.command(_query(f"delete_{kind}_without_load"), parameters)
+                self._client.command(
+                    _query(f"delete_{kind}_without_load"), parameters | {"load_ids": load_ids}
+                )
 
     def _qualified(self, table: str) -> str:
         return f"{quote_identifier(self._database)}.{quote_identifier(table)}"
@@ -168,14 +186,13 @@ class _Load:
 
     def run(self, limits: Limits, advance: Callable[[int], None]) -> Loaded:
         tally = Tally()
-        reader = ExportReader(self._file)
-        reported = 0
-        for block in reader:
+        done = 0
+        for block in _ahead(iter(ExportReader(self._file))):
             tally.add(block, self._file.table.keys)
             self._insert_rows(block)
             self._insert_rejected(block.rejected)
-            advance(reader.bytes_read - reported)
-            reported = reader.bytes_read
+            advance(block.end - done)
+            done = block.end
         tally.refuse(self._file, limits)
         if self._landing.has(self._file.table, self._file.content_hash):
             raise LoadInterruptedError(
@@ -194,7 +211,7 @@ class _Load:
             columns["_extra"] = block.extra
         columns["_load_id"] = _constant(self._load_id, rows)
         columns["_file"] = _constant(str(self._file.path), rows)
-        columns["_line"] = pa.array(block.lines, pa.uint64())
+        columns["_line"] = block.lines
         columns["_loaded_at"] = pa.repeat(
             pa.scalar(self._loaded_at, pa.timestamp("ms", tz="UTC")), rows
         )
@@ -264,15 +281,24 @@ class _Load:
         )
 
 
-def create_table_sql(database: str, table: Table) -> str:
-    """Return the statement that creates a landing table."""
+def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Give blocks, and read the next one while ClickHouse takes the one before."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(next, blocks, None)
+        while block := coming.result():
+            coming = reader.submit(next, blocks, None)
+            yield block
+
+
+def create_table_sql(table: Table) -> str:
+    """Return the statement that creates a landing table, for `cluster.create`."""
     columns = ",\n".join(
         f"    {quote_identifier(name)} {kind}" for name, kind in table.column_types().items()
     )
     return (
-        f"create table if not exists {quote_identifier(database)}.{quote_identifier(table.name)}\n"
-        f"(\n{columns}\n)\nengine = MergeTree\norder by (_loaded_at, {table.keys[0]})\n"
-        "settings non_replicated_deduplication_window = 1000"
+        "create table if not exists {database:Identifier}.{table:Identifier} $on_cluster\n"
+        f"(\n{columns}\n)\nengine = ${{replicated}}MergeTree\n"
+        f"order by (_loaded_at, {table.keys[0]})\nsettings ${{deduplication_window}} = 1000"
     )
 
 
@@ -290,13 +316,16 @@ def _count(client: Client, name: str, parameters: dict[str, Any]) -> int:
 
 
 def _arrow_stream(columns: dict[str, Any]) -> bytes:
+    """Return the columns as bytes: the client sends nothing else again on a closed connection."""
     batch = pa.RecordBatch.from_pydict(columns)
-    sink = pa.BufferOutputStream()
+    sink = BytesIO()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return sink.getvalue()
 
 
 def _constant(value: str, rows: int) -> Any:
     """A column that has the same text in every row, at four bytes a row."""
-    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), [value])
+    return pa.DictionaryArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int32()), rows), pa.repeat(value, 1)
+    )

@@ -1,13 +1,9 @@
 -- The queries of the landing tables. A query begins with a line "-- name:"; the comment under it
 -- says what it is for. {database} and other identifiers are parameters, bound by the server.
 
--- name: create_database
--- The landing database.
-create database if not exists {database:Identifier}
-
 -- name: create_loads
 -- One row per committed load; rows of a load count only once it is here.
-create table if not exists {database:Identifier}.loads
+create table if not exists {database:Identifier}.loads $on_cluster
 (
     load_id String,
     table_name LowCardinality(String),
@@ -19,13 +15,13 @@ create table if not exists {database:Identifier}.loads
     columns Array(String),
     loaded_at DateTime64(3, 'UTC')
 )
-engine = MergeTree
+engine = ${replicated}MergeTree
 order by (table_name, loaded_at, load_id)
-settings non_replicated_deduplication_window = 1000
+settings ${deduplication_window} = 1000
 
 -- name: create_rejected_rows
 -- One row per row of a file that could not be read.
-create table if not exists {database:Identifier}.rejected_rows
+create table if not exists {database:Identifier}.rejected_rows $on_cluster
 (
     load_id String,
     table_name LowCardinality(String),
@@ -35,9 +31,9 @@ create table if not exists {database:Identifier}.rejected_rows
     reason String,
     loaded_at DateTime64(3, 'UTC')
 )
-engine = MergeTree
+engine = ${replicated}MergeTree
 order by (table_name, loaded_at, line)
-settings non_replicated_deduplication_window = 1000
+settings ${deduplication_window} = 1000
 
 -- name: columns
 -- The columns that a table has, so that those new in the dictionary can be added.
@@ -52,30 +48,38 @@ from {database:Identifier}.loads
 where table_name = {table:String} and content_hash = {content_hash:String}
 limit 1
 
+-- name: is_size_loaded
+-- Whether a file of this size was; asked before the file is read.
+select 1
+from {database:Identifier}.loads
+where table_name = {table:String} and bytes = {size:UInt64}
+limit 1
+
 -- name: count_rows_of_load
 -- The rows that are there; loaded_at is the beginning of the sort key, so few rows are read.
 select count()
 from {database:Identifier}.{table:Identifier}
 where _loaded_at = {loaded_at:DateTime64(3)} and _load_id = {load_id:String}
 
--- name: count_rows_without_load
--- Rows that a load left behind which did not finish. Other pipelines write no load id.
-select count()
+-- name: rows_without_load
+-- Rows that loads left behind which did not finish, and these. Other pipelines write no load id.
+select count(), groupUniqArray(_load_id)
 from {database:Identifier}.{table:Identifier}
 where _load_id != '' and _load_id not in (select load_id from {database:Identifier}.loads)
 
 -- name: delete_rows_without_load
--- Removes those rows.
+-- Removes those rows. By their loads: each replica of a cluster deletes for itself, and one that is
+-- behind does not see every row of `loads` yet.
 delete from {database:Identifier}.{table:Identifier}
-where _load_id != '' and _load_id not in (select load_id from {database:Identifier}.loads)
+where _load_id in {load_ids:Array(String)}
 
--- name: count_rejected_rows_without_load
--- Rejected rows of such a load.
-select count()
+-- name: rejected_rows_without_load
+-- Rejected rows of such loads.
+select count(), groupUniqArray(load_id)
 from {database:Identifier}.rejected_rows
 where table_name = {table:String} and load_id not in (select load_id from {database:Identifier}.loads)
 
 -- name: delete_rejected_rows_without_load
 -- Removes those rows.
 delete from {database:Identifier}.rejected_rows
-where table_name = {table:String} and load_id not in (select load_id from {database:Identifier}.loads)
+where table_name = {table:String} and load_id in {load_ids:Array(String)}

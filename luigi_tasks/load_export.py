@@ -19,7 +19,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from luigi_tasks import clickhouse, config, dictionary, export_file
+from luigi_tasks import clickhouse, config, dictionary, export_check, export_file
 from luigi_tasks.errors import ClickHouseUnavailableError
 from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
@@ -46,13 +46,16 @@ class LoadedExport(luigi.Target):
         """Tell whether the content of every file was loaded; False when a file is missing."""
         try:
             paths = export_file.find(self.directory, dictionary.load(config.dbt().project_dir))
-            hashes = {table: export_file.content_hash(path) for table, path in paths.items()}
+            landing = _landing()
+            return all(
+                landing.has_size(table, path.stat().st_size)
+                and landing.has(table, export_file.content_hash(path))
+                for table, path in paths.items()
+            )
         except (ExportRefusedError, OSError) as error:
             # Not loaded, then. The task will say the same as an error when it runs.
             logger.debug("%s is not loaded: %s", self.directory, error)
             return False
-        landing = _landing()
-        return all(landing.has(table, content) for table, content in hashes.items())
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def _check_all(paths: dict[dictionary.Table, Path], meter: _Meter) -> list[Check
     errors = []
     for table, path in paths.items():
         try:
-            files.append(export_file.check(path, table, meter.about(f"checking {path.name}")))
+            files.append(export_check.check(path, table, meter.about(f"checking {path.name}")))
         except ExportRefusedError as error:
             errors.append(error)
     if errors:

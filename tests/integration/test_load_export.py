@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import dictionary, export_file
+from luigi_tasks import dictionary, export_check
 from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
 from luigi_tasks.landing import Landing, LoadInterruptedError
@@ -94,7 +94,7 @@ def run_luigi(
 def customer_file(directory: Path, content: str) -> CheckedFile:
     path = directory / "customer.csv"
     path.write_text(content, newline="")
-    return export_file.check(path, TABLES["customer"])
+    return export_check.check(path, TABLES["customer"])
 
 
 def test_the_command_loads_an_export_once(
@@ -229,6 +229,18 @@ def wait_for_rows(
             return
         time.sleep(0.02)
     raise AssertionError("the load did not begin, or ended before it could be killed")
+
+
+def test_a_file_of_another_size_is_known_to_be_new_without_reading_it(
+    client: Client, tmp_path: Path, landing: Landing
+) -> None:
+    file = customer_file(tmp_path, CUSTOMERS)
+    assert not landing.has_size(file.table, file.size)
+    landing.load(file, Limits())
+    assert landing.has_size(file.table, file.size)
+    assert not landing.has_size(file.table, file.size + 1)
+    assert not landing.has_size(TABLES["document"], file.size)
+    assert not Landing(client, "nowhere").has_size(file.table, file.size)
 
 
 def test_rejected_rows_are_kept_with_line_text_and_reason(

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from luigi_tasks.dictionary import Table
-from luigi_tasks.export_file import CheckedFile, RejectedRow, check
+from luigi_tasks.export_check import check
+from luigi_tasks.export_file import CheckedFile, RejectedRow
 from luigi_tasks.export_reader import ExportReader
 
 TABLE = Table(
@@ -26,7 +27,7 @@ def read(file: CheckedFile) -> tuple[list[dict[str, Any]], list[RejectedRow]]:
     for block in ExportReader(file):
         rejected += block.rejected
         columns = {name: values.to_pylist() for name, values in block.columns.items()}
-        columns["_line"] = block.lines
+        columns["_line"] = block.lines.to_pylist()
         if block.extra is not None:
             columns["_extra"] = [dict(entries) for entries in block.extra.to_pylist()]
         rows += [

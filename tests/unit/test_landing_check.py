@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from luigi_tasks import export_file
+from luigi_tasks import export_file, export_records
+from luigi_tasks.export_check import check
 from luigi_tasks.export_file import ExportRefusedError, find
 from tests.unit.landing_files import TABLE, checked
 
@@ -112,7 +113,7 @@ def test_old_macintosh_line_ends_are_refused(tmp_path: Path) -> None:
 def test_thousands_of_badly_quoted_lines_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_file, "MOST_BROKEN_LINES", 3)
+    monkeypatch.setattr(export_records, "MOST_BROKEN_LINES", 3)
     message = refusal(tmp_path, "SID,NAME\n" + '1,"5" pipe"\n' * 5)
     assert "line 5: this is the 4th line that is not CSV" in message
 
@@ -126,7 +127,7 @@ def test_the_hash_is_that_of_sha256sum(tmp_path: Path) -> None:
     file = checked(tmp_path, content)
     assert file.content_hash == hashlib.sha256(content).hexdigest()
     assert file.content_hash == export_file.content_hash(file.path)
-    assert (file.size, file.lines, file.is_multiline) == (len(content), 3, True)
+    assert (file.size, file.lines) == (len(content), 3)
 
 
 def test_the_remembered_hash_follows_the_file(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_progress_adds_up_to_the_size(tmp_path: Path) -> None:
     path = tmp_path / "thing.csv"
     path.write_bytes(b"\xef\xbb\xbfSID\n" + b"1\n" * 3_000_000)
     seen: list[int] = []
-    export_file.check(path, TABLE, seen.append)
+    check(path, TABLE, seen.append)
     assert len(seen) > 1
     assert sum(seen) == path.stat().st_size
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from luigi_tasks import export_file
+from luigi_tasks import export_check, export_records
 from luigi_tasks.export_file import ExportRefusedError, RejectedRow
 from tests.unit.landing_files import checked, read
 
@@ -138,7 +138,8 @@ def test_random_files_are_read_as_they_were_written(
 ) -> None:
     """Rows, blank lines and rejected rows in any order, over many small blocks."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    monkeypatch.setattr(export_file, "CHUNK_BYTES", chance.randrange(20, 400))
+    monkeypatch.setattr(export_check, "PIECE_BYTES", chance.randrange(20, 400))
+    monkeypatch.setattr(export_records, "BLOCK_BYTES", chance.randrange(20, 400))
     text = io.StringIO(newline="")
     end, letters = chance.choice([("\r\n", 'ab ,"\n\r\0é世'), ("\n", 'ab ,"\n\0é世')])
     if sys.version_info < (3, 11):  # whose writer cannot quote a NUL
