@@ -4,7 +4,8 @@
                                                                               (when configured)
 
 Each can be run by itself and brings what it requires with it. PlanSync -> BuildOutbox shows what a
-sync would send. `markers` says when a task counts as done, `delivery` how the outbox is sent.
+sync would send. `markers` says when a task counts as done, `delivery` how the outbox is sent,
+`shards` how several tasks send it at the same time.
 """
 
 from luigi_tasks import config

@@ -55,7 +55,7 @@ def envelope_bytes(write_key: str) -> int:
 
 
 def body_bytes(batch: list[Ready], envelope: int) -> int:
-    """Return the size of the request body of a batch."""
+    """Return the size of the request body of a batch, or a little more."""
     return envelope + sum(item.size for item in batch) + SEPARATOR_BYTES * (len(batch) - 1)
 
 

@@ -19,7 +19,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from luigi_tasks import config
+from luigi_tasks import cluster, config
 from luigi_tasks.errors import ClickHouseUnavailableError, CredentialsRefusedError
 
 logger = logging.getLogger("luigi-interface.clickhouse")
@@ -32,9 +32,9 @@ AUTHENTICATION_CODES = frozenset({192, 193, 194, 516})
 ERRORS = (ClickHouseError, ClickHouseUnavailableError)
 """All that a statement can fail with, whether or not ClickHouse was reached."""
 
-TRANSIENT_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 319, 425, 473, 999})
-"""The server answered, but could not just then: too slow, too busy, out of memory, read-only,
-too many parts, no quorum, Keeper away."""
+TRANSIENT_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 285, 286, 289, 319, 425, 473, 999})
+"""The server answered, but could not just then: too slow, too busy, out of memory, read-only, too
+many parts, no quorum, an insert before its turn, a replica that is behind, Keeper away."""
 
 _local = threading.local()
 
@@ -52,7 +52,7 @@ def connect() -> Client:
     settings = config.clickhouse()
     password = config.clickhouse_password()
     # The password belongs to the key, so that a changed one is used; it is never printed.
-    key = (os.getpid(), settings.host, settings.port, settings.user, settings.secure, password)
+    key = (os.getpid(), *settings.to_str_params().values(), password)
     if getattr(_local, "key", None) != key:
         _local.client = _open(settings, password)
         _local.key = key
@@ -72,6 +72,9 @@ def _open(settings: config.clickhouse, password: str) -> Client:
             autogenerate_session_id=False,
             tz_mode="aware",
             client_name="retail-pro-segment",
+            settings=cluster.settings(),
+            # On one machine it costs more than the bytes that it saves.
+            compress=not config.is_this_machine(settings.host),
             # A client of its own pool: urllib3's connections do not survive a fork.
             dedicated_pool=True,
         )
@@ -168,6 +171,27 @@ def insert_once(
         database=database or config.clickhouse().database,
         column_type_names=column_type_names,
         settings=insert_settings(token_source),
+    )
+
+
+def insert_lines_once(
+    table: str, column_names: Sequence[str], lines: bytes, token_source: Iterable[object]
+) -> None:
+    """Append lines of tab-separated values as one block that ClickHouse takes once.
+
+    Args:
+        table: The table's name, in the configured output database.
+        column_names: The columns of the values, in order.
+        lines: The rows, as ClickHouse escapes them.
+        token_source: What identifies this block, see `insert_settings`.
+    """
+    one_block = {"input_format_parallel_parsing": 0, "max_insert_block_size": lines.count(b"\n")}
+    connect().raw_insert(
+        f"{config.clickhouse().database}.{table}",
+        column_names,
+        lines,
+        settings=insert_settings(token_source) | one_block,
+        fmt="TabSeparated",
     )
 
 

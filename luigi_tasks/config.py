@@ -92,6 +92,15 @@ class EnvBoolParameter(_FromEnvironment, luigi.BoolParameter):
         super().__init__(parsing=luigi.BoolParameter.EXPLICIT_PARSING, **kwargs)
 
 
+class EnvChoiceParameter(_FromEnvironment, luigi.ChoiceParameter):
+    """One of some words, that the environment variable `variable` overrides."""
+
+    def __init__(self, variable: str, **kwargs: Any) -> None:
+        self.variable = variable
+        self.parse_text = self.parse
+        super().__init__(**kwargs)
+
+
 class clickhouse(luigi.Config):  # noqa: N801 - the class name is the section of luigi.cfg
     """Where ClickHouse is. The password comes from CLICKHOUSE_PASSWORD alone."""
 
@@ -111,6 +120,11 @@ class clickhouse(luigi.Config):  # noqa: N801 - the class name is the section of
         "CLICKHOUSE_DATABASE",
         default="retail",
         description="Database of the outbox, the ledger and the markers. Env: CLICKHOUSE_DATABASE.",
+    )
+    cluster = EnvStrParameter(
+        "CLICKHOUSE_CLUSTER",
+        default="",
+        description="Name of a replicated cluster; empty: one server. Env: CLICKHOUSE_CLUSTER.",
     )
     send_receive_timeout = luigi.IntParameter(
         default=300, description="Seconds to wait for an answer to a query."
@@ -205,6 +219,13 @@ class segment(luigi.Config):  # noqa: N801
         description="Base URL of the token server; empty: that of the region of SEGMENT_HOST. "
         "Env: SEGMENT_OAUTH_SERVER.",
     )
+    transport = EnvChoiceParameter(
+        "SEGMENT_TRANSPORT",
+        choices=("sdk", "wire"),
+        default="sdk",
+        description="sdk: the SDK encodes the messages again; wire: the text that ClickHouse "
+        "rendered goes out as it is, several times as fast. Env: SEGMENT_TRANSPORT.",
+    )
     connect_timeout_seconds = luigi.FloatParameter(
         default=5.0, description="Seconds to wait for a connection."
     )
@@ -225,8 +246,14 @@ class delivery(luigi.Config):  # noqa: N801
     events_per_second = luigi.FloatParameter(
         default=1000.0, description="Most messages per second; Segment recommends 1,000."
     )
+    connections = EnvIntParameter(
+        "SEGMENT_CONNECTIONS",
+        default=1,
+        description="Requests under way at the same time, 1 to 10. All messages of a user take the "
+        "same connection, so their order is kept. Env: SEGMENT_CONNECTIONS.",
+    )
     page_messages = luigi.IntParameter(
-        default=2000, description="Messages read from the outbox at a time; bounds the memory."
+        default=10_000, description="Messages read from the outbox at a time; bounds the memory."
     )
     retry_first_wait_seconds = luigi.FloatParameter(
         default=0.5, description="Wait before the second attempt; doubled each time, plus jitter."
@@ -241,7 +268,7 @@ class delivery(luigi.Config):  # noqa: N801
         description="Seconds that a task may lose to failed requests and waits before it fails.",
     )
     ledger_rows = luigi.IntParameter(
-        default=1000, description="Most results that are held before they are recorded."
+        default=20_000, description="Most results that are held before they are recorded."
     )
     ledger_seconds = luigi.FloatParameter(
         default=1.0, description="Longest time that results are held before they are recorded."
@@ -261,6 +288,17 @@ class delivery(luigi.Config):  # noqa: N801
         default=3600,
         description="The outbox watermark stays this far behind the clock, "
         "so that it cannot pass rows of a build that is still inserting.",
+    )
+
+
+class sync(luigi.Config):  # noqa: N801
+    """How runs in the same slot belong together; see luigi_tasks/markers.py."""
+
+    once_per_slot = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="What any run has finished in the current slot is finished: for several hosts "
+        "that run the same command. Default: each command does all of it again.",
     )
 
 
@@ -336,7 +374,12 @@ def clickhouse_password() -> str:
 
 def is_sandbox(segment_host: str) -> bool:
     """Tell whether `segment_host` is on this machine, which Segment itself never is."""
-    return urlsplit(segment_host).hostname in {"127.0.0.1", "localhost", "::1"}
+    return is_this_machine(urlsplit(segment_host).hostname or "")
+
+
+def is_this_machine(host: str) -> bool:
+    """Tell whether a host name is that of this machine."""
+    return host in {"127.0.0.1", "localhost", "::1"}
 
 
 def segment_cdn() -> str:

@@ -116,6 +116,7 @@ def _environment() -> dict[str, str]:
         "CLICKHOUSE_USER": server.user,
         "CLICKHOUSE_SECURE": str(server.secure).lower(),
         "CLICKHOUSE_DATABASE": server.database,
+        "CLICKHOUSE_CLUSTER": server.cluster,
         "RETAIL_PRO_DATABASE": source.landing_database,
         "SEGMENT_NAMESPACE": config.segment().namespace,
     }

@@ -1,7 +1,8 @@
 """Delivery: drains one outbox, in order, and settles every message of the cut or says why not.
 
-For each page of the outbox: check the messages, record the refused ones, group the others, post
-each batch, and record it once Segment has answered.
+Each page of the outbox is divided into lanes by user. Each lane: check its messages, record the
+refused ones, group the others, post batch after batch, and record each once Segment has answered.
+Meanwhile the next page is read, and the ledger is written.
 
 - A passing failure is repeated with the same ids, and nothing else goes out before it is settled
   (`patience`). When patience ends the task fails, and the rest stays in the outbox.
@@ -14,8 +15,8 @@ each batch, and record it once Segment has answered.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -28,8 +29,10 @@ from luigi_tasks.errors import (
     PipelineError,
     SegmentUnavailableError,
 )
+from luigi_tasks.lanes import Lanes
 from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Batch, Ledger
+from luigi_tasks.outbox import OutboxRow
 from luigi_tasks.patience import Patience
 from luigi_tasks.preflight import Ready, Refusal
 from luigi_tasks.segment import Attempt
@@ -80,7 +83,7 @@ class Delivery:
         ledger: Where the outcome goes; entered by the caller, so that it is written at the end.
         lease: Held by the caller.
         on_change: Called with the counts whenever they have changed.
-        sleep: Waits so many seconds.
+        sleep: Waits so many seconds; the default wakes when the task ends.
     """
 
     def __init__(
@@ -91,24 +94,29 @@ class Delivery:
         lease: Lease,
         *,
         on_change: Callable[[Counts], None] = lambda counts: None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         settings = config.delivery()
+        # Senders of other shards work at the same time: all of them together keep the limit.
+        events_per_second = settings.events_per_second * lease.shard.share
         self.call = call
         self.counts = Counts()
-        self._key = key
+        self._segment = segment.Endpoint(key)
         self._ledger = ledger
         self._lease = lease
         self._on_change = on_change
         self._page_size = settings.page_messages
-        self._pace = pace.shared(settings.events_per_second)
-        self._patience = Patience(settings, sleep)
+        self._pace = pace.shared(events_per_second)
+        self._lanes: Lanes[OutboxRow] = Lanes(settings.connections, self._deliver_lane)
+        self._patience = Patience(settings, sleep or self._lanes.pause)
         self._limits = batches.Limits(
             messages=config.segment().batch_messages,
             body_bytes=config.segment().batch_bytes,
             envelope_bytes=batches.envelope_bytes(key),
-            events_per_second=settings.events_per_second,
+            events_per_second=events_per_second,
         )
+        self._lock = threading.RLock()
+        """For the counts and the suspects, which the lanes share."""
         # Rejected messages wait here for the first accepted one, which proves that the key and
         # the address are good. Segment answers 400 to some bad keys.
         self._suspects: list[tuple[Batch, Attempt, int]] = []
@@ -126,15 +134,22 @@ class Delivery:
         """
         self.counts.total = cut.messages
         if cut.messages:
-            self._tell_doubts()
+            self._tell_doubts(cut)
             self._pace.follow(self._lease.vacant_for)
-        for batch in batches.pack(self._ready(cut), self._limits):
-            self._deliver(batch)
+        first = cut.first
+        with self._lanes:
+            for page in outbox.pages(self.call, cut, self._page_size, self._lanes.count):
+                # Said before the lanes have finished the page before, so that they need not wait.
+                self._lease.begin(self.call, first, page[-1].enqueued_at)
+                first = page[0].enqueued_at
+                self._lanes.finish()
+                self._lanes.start(_divide(page))
+            self._lanes.finish()
         self._settle_suspects()
         return self.counts
 
-    def _tell_doubts(self) -> None:
-        doubt = outbox.in_doubt(self.call, self._lease.owner)
+    def _tell_doubts(self, cut: outbox.Cut) -> None:
+        doubt = outbox.in_doubt(self.call, self._lease.owner, cut.shard, cut.shards)
         if not doubt.messages:
             return
         logger.warning(
@@ -153,20 +168,20 @@ class Delivery:
                 window,
             )
 
-    def _ready(self, cut: outbox.Cut) -> Iterator[Ready]:
-        """The messages of the cut that may be sent, checked as they are needed."""
-        first = cut.first
-        for page in outbox.pages(self.call, cut, self._page_size):
-            # A batch may begin in the page before.
-            self._lease.begin(self.call, first, page[-1].enqueued_at)
-            first = page[0].enqueued_at
-            refusals = []
-            for row in page:
-                checked = preflight.check(row)
-                if isinstance(checked, Ready):
-                    yield checked
-                else:
-                    refusals.append(checked)
+    def _deliver_lane(self, rows: Sequence[OutboxRow]) -> None:
+        for batch in batches.pack(self._ready(rows), self._limits):
+            self._deliver(batch)
+
+    def _ready(self, rows: Iterable[OutboxRow]) -> Iterator[Ready]:
+        """The messages that may be sent, checked as they are needed."""
+        refusals = []
+        for row in rows:
+            checked = preflight.check(row)
+            if isinstance(checked, Ready):
+                yield checked
+            else:
+                refusals.append(checked)
+        if refusals:
             self._record_refusals(refusals)
 
     def _record_refusals(self, refusals: list[Refusal]) -> None:
@@ -181,17 +196,19 @@ class Delivery:
                 refusal.reason_code,
                 refusal.detail,
             )
-        self.counts.rejected += len(refusals)
-        self._on_change(self.counts)
+        with self._lock:
+            self.counts.rejected += len(refusals)
+            self._on_change(self.counts)
 
     def _deliver(self, items: list[Ready]) -> None:
-        batch = Batch(items, batches.body_bytes(items, self._limits.envelope_bytes), uuid4())
+        batch = Batch(items, uuid4())
         attempt, number = self._post_until_settled(batch)
         verdict = attempt.verdict
         if verdict.outcome is segment.Outcome.ACCEPTED:
             self._ledger.record_settled(batch, "accepted", attempt, number)
-            self.counts.accepted += len(items)
-            self._record_suspects()
+            with self._lock:
+                self.counts.accepted += len(items)
+                self._record_suspects()
         elif verdict.may_retry or verdict.refuses_us:
             raise self._failure(attempt)
         elif len(items) > 1:
@@ -200,25 +217,28 @@ class Delivery:
             self._deliver(items[middle:])
         else:
             self._suspect(batch, attempt, number)
-        self._on_change(self.counts)
+        with self._lock:
+            self._on_change(self.counts)
 
     def _post_until_settled(self, batch: Batch) -> tuple[Attempt, int]:
         """Post a batch until it is accepted or rejected, or patience ends."""
-        bodies = [item.body for item in batch.items]
+        messages = [item.row.message for item in batch.items]
         number = 0
 
         def post_once() -> Attempt:
             nonlocal number
+            self._lanes.go_on()
             number += 1
-            with self._pace.slot(len(bodies)) as slot:
+            with self._pace.slot(len(messages)) as slot:
                 self._lease.require()
-                attempt = segment.send(bodies, key=self._key, retry_count=number - 1)
+                attempt = self._segment.send(messages, number - 1)
                 slot.answered = attempt.verdict.http_status > 0
             if attempt.verdict.http_status == segment.TOO_MANY_REQUESTS:
                 self._pace.slow_down()
-            self.counts.requests += 1
-            self.counts.repeated += number > 1
-            self.counts.sent_bytes += batch.size
+            with self._lock:
+                self.counts.requests += 1
+                self.counts.repeated += number > 1
+                self.counts.sent_bytes += attempt.body_bytes
             self._ledger.record_attempt(batch, attempt, number)
             return attempt
 
@@ -234,11 +254,12 @@ class Delivery:
             attempt.verdict.reason_code,
             attempt.verdict.detail,
         )
-        self._suspects.append((batch, attempt, number))
-        if self.counts.accepted:
-            self._record_suspects()
-        elif len(self._suspects) >= MOST_SUSPECTS:
-            raise self._everything_rejected()
+        with self._lock:
+            self._suspects.append((batch, attempt, number))
+            if self.counts.accepted:
+                self._record_suspects()
+            elif len(self._suspects) >= MOST_SUSPECTS:
+                raise self._everything_rejected()
 
     def _settle_suspects(self) -> None:
         """At the end: many rejected messages and no good one speak against the key.
@@ -290,3 +311,11 @@ class Delivery:
             f"{host} does not behave like Segment ({said}). Nothing was rejected. Check "
             "SEGMENT_HOST, and whether a proxy stands in between."
         )
+
+
+def _divide(page: list[OutboxRow]) -> list[list[OutboxRow]]:
+    """Return the messages of each lane, in the order of the page."""
+    lanes: dict[int, list[OutboxRow]] = {}
+    for row in page:
+        lanes.setdefault(row.lane, []).append(row)
+    return list(lanes.values())

@@ -6,8 +6,6 @@ terminal, and a masked message would hide what is to be checked.
 
 from __future__ import annotations
 
-import json
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -74,7 +72,7 @@ def _show_message(console: Console, row: outbox.OutboxRow) -> None:
         console.print(Text(f"Would be rejected, {checked.reason_code}: {checked.detail}"))
         console.print(Text(row.message))
     else:
-        console.print_json(json.dumps(checked.body))
+        console.print_json(checked.row.message)
 
 
 def _show_change(console: Console, change: forecast.Change) -> None:

@@ -1,8 +1,13 @@
-"""The lease: one run at a time builds the outbox or sends it, with or without a scheduler.
+"""The lease: who may build or send now, with or without a scheduler.
+
+A sender leases its shard, a build leases the whole. Two leases stand against each other when their
+shards can have a user in common: a build and any sender, two senders of the same shard. Only those
+exclude each other, so the senders of different shards work at the same time.
 
 A claim is a set of rows in `segment_delivery_leases`; its newest expiry counts. ClickHouse has no
-compare-and-set, but on one server (or a replica with sequential consistency) an insert that was
-acknowledged is seen by every later query. That is enough, by the rule of two flags:
+compare-and-set, but on one server (and on a cluster with the settings of `cluster.py`) an insert
+that was acknowledged is seen by every later query. That is enough, by the rule of two flags, in
+which "other claims" are those that stand against one's own:
 
 1. *Raise the flag, then look.* Who wants the lease inserts a claim, and only then reads all live
    claims. It holds the lease when it sees no other claim. Of two contenders, the one whose claim
@@ -37,18 +42,21 @@ from uuid import UUID, uuid4
 
 import psutil
 
-from luigi_tasks import clickhouse, config, invocation, queries
+from luigi_tasks import clickhouse, cluster, config, invocation, queries
 from luigi_tasks.errors import AnotherRunError, LeaseLostError
+from luigi_tasks.shards import WHOLE, Shard
 
 logger = logging.getLogger("luigi-interface.lease")
 
-DELIVERY = "delivery"
-"""The lease of everything that fills or empties the outbox."""
+NAME = "delivery"
+"""The lease of everything that fills or empties the outbox; that of a shard has its numbers too."""
 
 MARGIN = 0.1
-"""This share of the lifetime is given away, for clocks that run at different speeds."""
+"""This share of the lifetime is given away, for clocks that run at different speeds, and on a
+cluster for replicas whose clocks differ."""
 
 CONTEST_SECONDS = 2.0
+LONG_AGO = 86400.0
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
@@ -61,10 +69,15 @@ class Claim(NamedTuple):
     process_started_at: float
     run_id: UUID
     since: datetime
+    name: str = NAME
 
     def __str__(self) -> str:
         host = self.machine.partition(" ")[0]
         return f"process {self.pid} on {host}, since {self.since:%H:%M:%S} UTC"
+
+    def is_against(self, shard: Shard) -> bool:
+        """Tell whether it stands against a lease of `shard`."""
+        return shard_of(self.name).overlaps(shard)
 
     def is_dead(self) -> bool:
         """Tell whether its process is certainly gone; only its own machine can know."""
@@ -86,20 +99,22 @@ class Lease:
     """Holds the lease while it is entered.
 
     Args:
-        name: What is leased.
+        shard: What is leased.
         lifetime: Seconds that the lease outlives its last sign of life.
         wait: Seconds to wait for another holder.
 
     Attributes:
+        shard: What is leased.
         owner: The id of this claim.
-        vacant_for: For so many seconds at least no other process held the lease when it was got.
+        vacant_for: For so many seconds at least, when the lease was got, no other process held one
+            that stands against it.
     """
 
     def __init__(
-        self, name: str = DELIVERY, *, lifetime: float | None = None, wait: float | None = None
+        self, shard: Shard = WHOLE, *, lifetime: float | None = None, wait: float | None = None
     ) -> None:
         settings = config.lease()
-        self.name = name
+        self.shard = shard
         self.owner = uuid4()
         self._lifetime = settings.seconds if lifetime is None else lifetime
         self._wait = settings.wait_seconds if wait is None else wait
@@ -116,12 +131,11 @@ class Lease:
         Raises:
             AnotherRunError: Another run holds it for longer than this one waits.
         """
-        database = {"database": config.clickhouse().database}
-        for name in ("create_database", "create_leases"):
-            clickhouse.connect().command(queries.text(name), database)
+        database, statement = config.clickhouse().database, queries.text("create_leases")
+        cluster.create(clickhouse.connect(), database, "segment_delivery_leases", statement)
         self._acquire()
         self._signs_of_life.start()
-        [(self.vacant_for,)] = self._query("lease_vacancy")
+        self.vacant_for = self._vacancy()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -179,7 +193,10 @@ class Lease:
         if self._others():
             return False
         self._deadline = float("inf")
-        self._renew()
+        # On a cluster a claim is refused while that of another contender is being written.
+        for attempt in clickhouse.patiently(CONTEST_SECONDS):
+            with attempt:
+                self._renew()
         until = _now() + CONTEST_SECONDS
         while others := self._others():
             if self.owner > min(claim.owner for claim in others) or _now() >= until:
@@ -191,13 +208,34 @@ class Lease:
         return True
 
     def _others(self) -> list[Claim]:
-        """The live claims of others whose process may be alive."""
-        claims = [Claim(*row) for row in self._query("lease_claims")]
-        return [claim for claim in claims if claim.owner != self.owner and not claim.is_dead()]
+        """The live claims of others that stand against this one, if their process may be alive."""
+        claims = [Claim(*row) for row in queries.rows("lease_claims")]
+        return [
+            claim
+            for claim in claims
+            if claim.owner != self.owner and claim.is_against(self.shard) and not claim.is_dead()
+        ]
 
-    def _query(self, name: str) -> list[Any]:
-        own = {"owner": self.owner, "machine": machine(), "pid": os.getpid()}
-        return queries.rows(name, lease=self.name, lifetime=self._lifetime, **own)
+    def _vacancy(self) -> float:
+        """For how many seconds no other process has certainly held the lease, or a part of it.
+
+        A shard that this process had before counts too, unless it was of the same number: then
+        both share one pace.
+        """
+        rows = queries.rows(
+            "lease_ends",
+            lifetime=self._lifetime,
+            owner=self.owner,
+            machine=machine(),
+            pid=os.getpid(),
+        )
+        ended = [
+            ago
+            for name, is_own, ago in rows
+            if (other := shard_of(name)).overlaps(self.shard)
+            and not (is_own and other.of == self.shard.of)
+        ]
+        return min(ended, default=LONG_AGO)
 
     def _keep(self) -> None:
         """Give signs of life until the end, more often while they do not get through."""
@@ -229,7 +267,7 @@ class Lease:
         process = psutil.Process()
         binds: dict[str, Any] = {
             "database": config.clickhouse().database,
-            "lease": self.name,
+            "lease": lease_name(self.shard),
             "owner": self.owner,
             "released": int(released),
             "machine": machine(),
@@ -242,6 +280,17 @@ class Lease:
             "lifetime_ms": round(self._lifetime * 1000),
         }
         clickhouse.connect().command(queries.text("lease_write"), binds)
+
+
+def lease_name(shard: Shard) -> str:
+    """Return the name of the lease of a shard, as the table has it."""
+    return NAME if shard == WHOLE else f"{NAME}/{shard.number}/{shard.of}"
+
+
+def shard_of(name: str) -> Shard:
+    """Return what the lease of that name stands for."""
+    _, *numbers = name.split("/")
+    return Shard(*map(int, numbers))
 
 
 def machine() -> str:

@@ -1,16 +1,21 @@
 """The record of what was sent: one row per settled message, one row per request.
 
 Rows are appended, never changed, and only after Segment's answer. They are written together, about
-once per second: each append is one block with a deduplication token made of its ids, so that
-repeating it does no harm. While ClickHouse is away the sender waits here, with the answers that it
-holds, and sends nothing more. What could not be recorded goes out again in the next run, with the
-same ids.
+once per second, in a thread of its own, while the next batches are under way. Each append is one
+block with a deduplication token made of its ids, so that repeating it does no harm. While
+ClickHouse is away, the sender waits here once it holds a certain number of answers, and sends
+nothing more. What could not be recorded goes out again in the next run, with the same ids.
+
+A message's part of its row comes from ClickHouse as a line of tab-separated values and goes back as
+it came; only the answer is added here.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -23,27 +28,17 @@ from luigi_tasks.outbox import OutboxRow
 from luigi_tasks.preflight import Ready, Refusal
 from luigi_tasks.segment import Attempt, Outcome
 
-LEDGER = {
-    "message_id": "UUID",
-    "call": "LowCardinality(String)",
-    "event": "LowCardinality(String)",
-    "entity": "LowCardinality(String)",
-    "entity_id": "String",
-    "status": "Enum8('accepted' = 1, 'rejected' = 2, 'resolved' = 3, 'requeued' = 4)",
-    "reason_code": "LowCardinality(String)",
-    "detail": "String",
-    "http_status": "UInt16",
-    "attempt": "UInt16",
-    "batch_id": "UUID",
-    "message_bytes": "UInt32",
-    "payload_hash": "String",
-    "enqueued_at": "DateTime64(6, 'UTC')",
-    "slot": "DateTime('UTC')",
-    "run_id": "UUID",
-    "dbt_invocation_id": "String",
-    "sent_at": "DateTime64(3, 'UTC')",
-    "recorded_at": "DateTime64(3, 'UTC')",
-}
+MESSAGE_COLUMNS = (
+    *("message_id", "call", "event", "entity", "entity_id", "message_bytes", "payload_hash"),
+    *("enqueued_at", "dbt_invocation_id"),
+)
+"""The columns of the ledger that `outbox_page` renders, in its order."""
+
+ANSWER_COLUMNS = (
+    *("status", "reason_code", "detail", "http_status", "attempt", "batch_id", "slot", "run_id"),
+    *("sent_at", "recorded_at"),
+)
+"""The columns that are the same for all messages of a batch."""
 
 ATTEMPTS = {
     "batch_id": "UUID",
@@ -71,13 +66,28 @@ class Batch:
 
     Attributes:
         items: The messages.
-        size: Bytes of the request body.
         batch_id: In every ledger and attempts row of this batch.
     """
 
-    items: list[Ready]
-    size: int
+    items: Sequence[Ready]
     batch_id: UUID
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """Messages with one answer.
+
+    Attributes:
+        count: How many.
+        is_accepted: Segment took them.
+        token: Their ids and the answer, which identify these rows.
+        lines: Their rows, as tab-separated values.
+    """
+
+    count: int
+    is_accepted: bool
+    token: str
+    lines: str
 
 
 class Ledger:
@@ -105,15 +115,22 @@ class Ledger:
         self._most_rows = settings.ledger_rows
         self._longest = settings.ledger_seconds
         self._patience = settings.clickhouse_patience_seconds
-        self._settled: list[Row] = []
+        self._lock = threading.Lock()
+        self._settled: list[_Settled] = []
         self._attempts: list[tuple[str, Row]] = []
+        self._append = _Append([], [])
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._writing: Future[None] | None = None
         self._written_at = clock()
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.flush()
+        try:
+            self.flush()
+        finally:
+            self._writer.shutdown()
 
     def record_attempt(self, batch: Batch, attempt: Attempt, number: int) -> None:
         """Keep the row of one request; `number` counts the requests of the batch from 1.
@@ -131,7 +148,7 @@ class Ledger:
             "slot": self.slot,
             "call": self.call,
             "messages": len(batch.items),
-            "bytes": batch.size,
+            "bytes": attempt.body_bytes,
             "http_status": verdict.http_status,
             "outcome": verdict.outcome.value,
             "reason_code": verdict.reason_code,
@@ -139,9 +156,10 @@ class Ledger:
             "retry_after_s": verdict.retry_after,
             "duration_ms": attempt.duration_ms,
             "started_at": attempt.started_at,
-            "message_ids": [] if accepted else [item.row.message_id for item in batch.items],
+            "message_ids": [] if accepted else [UUID(item.row.message_id) for item in batch.items],
         }
-        self._attempts.append((f"{batch.batch_id}/{number}", row))
+        with self._lock:
+            self._attempts.append((f"{batch.batch_id}/{number}", row))
         if not accepted:
             self.flush()
 
@@ -159,33 +177,18 @@ class Ledger:
             number: Which request of the batch that was, from 1.
         """
         verdict = attempt.verdict
-        answer = {
-            "status": status,
-            "reason_code": verdict.reason_code,
-            "detail": verdict.detail,
-            "http_status": verdict.http_status,
-            "attempt": number,
-            "sent_at": attempt.started_at,
-        }
-        self._settled += [self._base(item.row, batch.batch_id) | answer for item in batch.items]
-        self._flush_when_due()
+        answer = (status, verdict.reason_code, verdict.detail, verdict.http_status, number)
+        rows = [item.row for item in batch.items]
+        self._record([self._settle(rows, answer, batch.batch_id, attempt.started_at)])
 
     def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Keep what the preflight refused; these messages were never sent (attempt 0)."""
         batch_id, now = uuid4(), utc_now()
-        self._settled += [
-            self._base(refusal.row, batch_id)
-            | {
-                "status": "rejected",
-                "reason_code": refusal.reason_code,
-                "detail": refusal.detail,
-                "http_status": 0,
-                "attempt": 0,
-                "sent_at": now,
-            }
-            for refusal in refusals
-        ]
-        self._flush_when_due()
+        settled = []
+        for refusal in refusals:
+            answer = ("rejected", refusal.reason_code, refusal.detail, 0, 0)
+            settled.append(self._settle([refusal.row], answer, batch_id, now))
+        self._record(settled)
 
     def flush(self) -> None:
         """Write what is held.
@@ -193,33 +196,95 @@ class Ledger:
         Raises:
             LedgerUnwrittenError: ClickHouse stayed away; says what is not recorded.
         """
+        self._writer.submit(self._write).result()
+
+    def _settle(
+        self, rows: Sequence[OutboxRow], answer: Sequence[object], batch_id: UUID, sent_at: datetime
+    ) -> _Settled:
+        values = (*answer, batch_id, self.slot, self.run_id, sent_at, utc_now())
+        end = "".join(f"\t{_escaped(value)}" for value in values) + "\n"
+        return _Settled(
+            count=len(rows),
+            is_accepted=answer[0] == "accepted",
+            token=" ".join([*(row.message_id for row in rows), *map(str, values)]),
+            lines=end.join([row.ledger_line for row in rows]) + end,
+        )
+
+    def _record(self, settled: Sequence[_Settled]) -> None:
+        """Hold these rows; see to it that they are written in time and do not pile up."""
+        with self._lock:
+            self._settled += settled
+            held = _rows(self._settled) + self._append.rows
+        if held >= self._most_rows:
+            self.flush()
+        elif held >= self._most_rows / 2 or self._clock() - self._written_at >= self._longest:
+            self._write_beside()
+
+    def _write_beside(self) -> None:
+        """Write while the caller goes on; raise what the last such write failed with."""
+        with self._lock:
+            if self._writing and not self._writing.done():
+                return
+            last, self._writing = self._writing, self._writer.submit(self._write)
+        if last:
+            last.result()
+
+    def _write(self) -> None:
+        """Write, in the writer's thread; a block that failed before goes first, unchanged."""
         try:
             for attempt in clickhouse.patiently(self._patience):
                 with attempt:
-                    self._write()
+                    self._append.write()
+            with self._lock:
+                self._append = _Append(self._settled, self._attempts)
+                self._settled, self._attempts = [], []
+            for attempt in clickhouse.patiently(self._patience):
+                with attempt:
+                    self._append.write()
         except clickhouse.ERRORS as error:
             raise self._unwritten(error) from error
         self._written_at = self._clock()
 
-    def _flush_when_due(self) -> None:
-        overdue = self._clock() - self._written_at >= self._longest
-        if overdue or len(self._settled) >= self._most_rows:
-            self.flush()
+    def _unwritten(self, error: Exception) -> LedgerUnwrittenError:
+        with self._lock:
+            settled = [*self._append.settled, *self._settled]
+        held, accepted = _rows(settled), _rows(item for item in settled if item.is_accepted)
+        return LedgerUnwrittenError(
+            f"ClickHouse did not take the results of {held:,} {self.call} messages within "
+            f"{self._patience:g} s, {accepted:,} of which Segment had accepted ({error}). They "
+            "stay in the outbox and go out again with the same ids: run the same command within "
+            "Segment's dedupe window, which is a day, and no copy reaches a destination."
+        )
 
-    def _write(self) -> None:
+
+class _Append:
+    """What is written together: one block of each table, the same bytes whenever it is repeated.
+
+    Args:
+        settled: Rows of the ledger.
+        attempts: Rows of the attempts, each with what identifies it.
+    """
+
+    def __init__(self, settled: list[_Settled], attempts: list[tuple[str, Row]]) -> None:
+        self.settled = settled
+        self._attempts = attempts
+        self._block = "".join(item.lines for item in settled).encode()
+
+    @property
+    def rows(self) -> int:
+        """Rows of the ledger that are not written yet."""
+        return _rows(self.settled)
+
+    def write(self) -> None:
         """Messages first: without its request a message is settled all the same."""
-        if self._settled:
-            now = utc_now()
-            clickhouse.insert_once(
+        if self.settled:
+            clickhouse.insert_lines_once(
                 "segment_delivery_ledger",
-                list(LEDGER),
-                [[(row | {"recorded_at": now})[name] for name in LEDGER] for row in self._settled],
-                list(LEDGER.values()),
-                token_source=[
-                    f"{row['message_id']}/{row['status']}/{self.run_id}" for row in self._settled
-                ],
+                (*MESSAGE_COLUMNS, *ANSWER_COLUMNS),
+                self._block,
+                token_source=[item.token for item in self.settled],
             )
-            self._settled = []
+            self.settled = []
         if self._attempts:
             clickhouse.insert_once(
                 "segment_delivery_attempts",
@@ -230,28 +295,16 @@ class Ledger:
             )
             self._attempts = []
 
-    def _unwritten(self, error: Exception) -> LedgerUnwrittenError:
-        held = len(self._settled)
-        accepted = sum(row["status"] == "accepted" for row in self._settled)
-        return LedgerUnwrittenError(
-            f"ClickHouse did not take the results of {held:,} {self.call} messages within "
-            f"{self._patience:g} s, {accepted:,} of which Segment had accepted ({error}). They "
-            "stay in the outbox and go out again with the same ids: run the same command within "
-            "Segment's dedupe window, which is a day, and no copy reaches a destination."
-        )
 
-    def _base(self, row: OutboxRow, batch_id: UUID) -> Row:
-        return {
-            "message_id": row.message_id,
-            "call": row.call,
-            "event": row.event,
-            "entity": row.entity,
-            "entity_id": row.entity_id,
-            "batch_id": batch_id,
-            "message_bytes": row.message_bytes,
-            "payload_hash": row.payload_hash,
-            "enqueued_at": row.enqueued_at,
-            "slot": self.slot,
-            "run_id": self.run_id,
-            "dbt_invocation_id": row.dbt_invocation_id,
-        }
+def _rows(settled: Iterable[_Settled]) -> int:
+    return sum(item.count for item in settled)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _escaped(value: object) -> str:
+    """Return a value as ClickHouse reads it in tab-separated text; times are aware UTC."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(" ")
+    return str(value).translate(_ESCAPES)

@@ -6,6 +6,8 @@ Completeness of a task with a slot:
 - the current slot stays open: only a marker written since this `luigi` command was started
   counts. A second run within the same 15 minutes therefore does the work again, because rows that
   came in meanwhile must go out at once. Doing it again is safe: what the ledger holds is not sent.
+- with [sync] once_per_slot every marker counts in the current slot as well: for several hosts that
+  run the same command, where a late one must see what the others have done already.
 - the marker of a dry run has an identity of its own and counts for the command that wrote it only,
   so a dry run never passes for a delivery.
 
@@ -21,7 +23,8 @@ from datetime import datetime, timezone
 import luigi
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from luigi_tasks import clickhouse, config, invocation, queries
+from luigi_tasks import clickhouse, cluster, config, invocation, queries
+from luigi_tasks.shards import WHOLE, Shard
 
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
@@ -77,20 +80,21 @@ class MarkerTarget(luigi.Target):
             rows: How many rows or messages the task settled.
             **details: What `read` shall return besides the parameters.
         """
-        database = {"database": config.clickhouse().database}
-        client = clickhouse.connect()
-        client.command(queries.text("create_database"), database)
-        client.command(queries.text("create_markers"), database)
+        database = config.clickhouse().database
+        statement = queries.text("create_markers")
+        cluster.create(clickhouse.connect(), database, "luigi_markers", statement)
         now = invocation.utc_now()
         params = json.dumps(self.params | details, sort_keys=True)
-        clickhouse.insert_once(
-            "luigi_markers",
-            list(COLUMNS),
-            [[self.identity, self.task_family, params, rows, now]],
-            list(COLUMNS.values()),
-            # With the time: the next run of an open slot writes a marker of its own.
-            token_source=[self.identity, now.isoformat()],
-        )
+        for attempt in clickhouse.patiently(config.delivery().clickhouse_patience_seconds):
+            with attempt:
+                clickhouse.insert_once(
+                    "luigi_markers",
+                    list(COLUMNS),
+                    [[self.identity, self.task_family, params, rows, now]],
+                    list(COLUMNS.values()),
+                    # With the time: the next run of an open slot writes a marker of its own.
+                    token_source=[self.identity, now.isoformat()],
+                )
 
     def _query(self, name: str) -> Sequence[Sequence[str]]:
         parameters = {
@@ -106,21 +110,27 @@ class MarkerTarget(luigi.Target):
             raise
 
 
-def for_slot(task: luigi.Task, slot: datetime, *, dry_run: bool = False) -> MarkerTarget:
+def for_slot(
+    task: luigi.Task, slot: datetime, *, shard: Shard = WHOLE, dry_run: bool = False
+) -> MarkerTarget:
     """Return the marker of a task for a slot, see the rules at the top of this module.
 
     Args:
-        task: The task; its name and slot are the identity.
+        task: The task; its name and slot are the identity, and its shard if it has one.
         slot: The beginning of the slot, naive UTC.
+        shard: The part of the users that the task sends.
         dry_run: Use the identity of a dry run of this `luigi` command.
     """
     run = invocation.current
     identity = f"{task.task_family}/{slot:%Y-%m-%dT%H%M}"
+    if shard != WHOLE:
+        identity += f"/{shard}"
     if dry_run:
         identity += f"/dry-run/{run.run_id}"
+    is_done_for_good = run.is_over(slot) or config.sync().once_per_slot
     return MarkerTarget(
         identity,
         task_family=task.task_family,
         params=task.to_str_params(),
-        not_before=None if run.is_over(slot) else run.started_at,
+        not_before=None if is_done_for_good else run.started_at,
     )

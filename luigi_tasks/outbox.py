@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -27,18 +28,36 @@ EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
 class OutboxRow(NamedTuple):
-    """One message that is due, as the outbox view shows it."""
+    """One message that is due.
 
-    message_id: UUID
+    Attributes:
+        message_id: As Segment sees it: 32 hexadecimal characters.
+        call: identify or track.
+        event: The event's name; empty for identify.
+        entity: customer or order.
+        entity_id: Its SID.
+        message: The JSON text.
+        enqueued_us: When it entered the outbox, in microseconds.
+        ledger_line: The message's part of its row in the ledger, see `ledger.MESSAGE_COLUMNS`.
+        lane: Which of the connections it takes; all messages of a user take the same one.
+        is_plain: ClickHouse has found nothing that the preflight would have to look at.
+    """
+
+    message_id: str
     call: str
     event: str
     entity: str
     entity_id: str
     message: str
-    message_bytes: int
-    payload_hash: str
-    enqueued_at: datetime
-    dbt_invocation_id: str
+    enqueued_us: int = 0
+    ledger_line: str = ""
+    lane: int = 0
+    is_plain: bool = False
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """When it entered the outbox."""
+        return EPOCH + timedelta(microseconds=self.enqueued_us)
 
 
 @dataclass(frozen=True)
@@ -50,12 +69,16 @@ class Cut:
         first: When the oldest of them entered the outbox; the epoch when there is none.
         last: When the youngest of them entered the outbox; the epoch when there is none.
         held_back: Builds whose messages are left out.
+        shards: Into how many parts the users are divided.
+        shard: Which part this is, from 0. All messages of a user are in one part.
     """
 
     messages: int
     first: datetime
     last: datetime
     held_back: tuple[str, ...] = ()
+    shards: int = 1
+    shard: int = 0
 
 
 class Doubt(NamedTuple):
@@ -91,31 +114,42 @@ def _query(name: str, call: str, *, patience: float = 0, **parameters: Any) -> l
     return rows
 
 
-def cut(call: str) -> Cut:
-    """Return what the outbox of `call` (identify or track) shows now, as far as it may go.
+def cut(call: str, shard: int = 0, shards: int = 1) -> Cut:
+    """Return what a shard of the outbox of `call` shows now, as far as it may go.
 
     An order must not overtake its customer. Another run may have built since this one sent its
-    customers: the orders of that build wait until its customers have gone.
-    """
-    held_back = builds("identify") if call == "track" else ()
-    [(messages, first, last)] = _query("outbox_cut", call, held_back=list(held_back))
-    return Cut(messages, first, last, held_back)
-
-
-def builds(call: str) -> tuple[str, ...]:
-    """Return the ids of the dbt builds that pending messages come from."""
-    return tuple(build for (build,) in _query("outbox_builds", call))
-
-
-def in_doubt(call: str, owner: UUID) -> Doubt:
-    """Return what may have arrived without being recorded.
+    customers: the orders of that build wait until its customers have gone. A customer and his
+    orders are in the same shard, so the customers of other shards do not matter.
 
     Args:
         call: identify or track.
-        owner: The lease of this run; the others are of runs that ended or died.
+        shard: Which part of the users, from 0.
+        shards: Into how many parts the users are divided.
+    """
+    part = {"shard": shard, "shards": shards}
+    held_back = builds("identify", **part) if call == "track" else ()
+    [(messages, first, last)] = _query("outbox_cut", call, held_back=list(held_back), **part)
+    return Cut(messages, first, last, held_back, shards=shards, shard=shard)
+
+
+def builds(call: str, shard: int = 0, shards: int = 1) -> tuple[str, ...]:
+    """Return the ids of the dbt builds that pending messages of a shard come from."""
+    rows = _query("outbox_builds", call, shard=shard, shards=shards)
+    return tuple(build for (build,) in rows)
+
+
+def in_doubt(call: str, owner: UUID, shard: int = 0, shards: int = 1) -> Doubt:
+    """Return what of a shard may have arrived without being recorded.
+
+    Args:
+        call: identify or track.
+        owner: The lease of this sender; the others of these messages ended or died.
+        shard: Which part of the users, from 0.
+        shards: Into how many parts the users are divided.
     """
     window = round(config.delivery().dedupe_window_hours * 3600)
-    [row] = _query("outbox_in_doubt", call, owner=owner, window=window)
+    part = {"shard": shard, "shards": shards}
+    [row] = _query("outbox_in_doubt", call, owner=owner, window=window, **part)
     return Doubt(*row)
 
 
@@ -129,22 +163,32 @@ def samples(call: str, per_event: int) -> list[OutboxRow]:
     return [OutboxRow(*row) for row in _query("outbox_samples", call, per_event=per_event)]
 
 
-def pages(call: str, upto: Cut, size: int) -> Iterator[list[OutboxRow]]:
-    """Yield the messages of a cut, oldest first, `size` at a time."""
+def pages(call: str, upto: Cut, size: int, lanes: int = 1) -> Iterator[list[OutboxRow]]:
+    """Yield the messages of a cut, oldest first, `size` at a time.
+
+    Args:
+        call: identify or track.
+        upto: The cut.
+        size: Most messages of a page.
+        lanes: Into how many lanes the users are divided.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="outbox") as reader:
-        following = reader.submit(_page, call, upto, size, EPOCH, UUID(int=0))
+        read = partial(_page, call, upto, size, lanes)
+        following = reader.submit(read, (EPOCH, UUID(int=0)))
         while page := following.result():
             last = page[-1]
             if is_full := len(page) == size:
-                key = last.enqueued_at, last.message_id
-                following = reader.submit(_page, call, upto, size, *key)
+                following = reader.submit(read, (last.enqueued_at, UUID(last.message_id)))
             yield page
             if not is_full:
                 return
 
 
-def _page(call: str, upto: Cut, size: int, after_at: datetime, after_id: UUID) -> list[OutboxRow]:
+def _page(
+    call: str, upto: Cut, size: int, lanes: int, after: tuple[datetime, UUID]
+) -> list[OutboxRow]:
     """Read the messages after a key."""
+    after_at, after_id = after
     rows = _query(
         "outbox_page",
         call,
@@ -154,6 +198,9 @@ def _page(call: str, upto: Cut, size: int, after_at: datetime, after_id: UUID) -
         last=upto.last,
         size=size,
         held_back=list(upto.held_back),
+        shards=upto.shards,
+        shard=upto.shard,
+        lanes=lanes,
     )
     return [OutboxRow(*row) for row in rows]
 
@@ -171,11 +218,14 @@ def advance_watermark(call: str) -> None:
     )
     if proposed <= current:
         return
-    clickhouse.insert_once(
-        "segment_outbox_watermarks",
-        ["call", "settled_until", "updated_at"],
-        [[call, proposed, datetime.now(timezone.utc)]],
-        ["LowCardinality(String)", "DateTime64(6, 'UTC')", "DateTime64(6, 'UTC')"],
-        token_source=["watermark", call, proposed.isoformat()],
-        database=database,
-    )
+    row = [call, proposed, datetime.now(timezone.utc)]
+    for attempt in clickhouse.patiently(config.delivery().clickhouse_patience_seconds):
+        with attempt:
+            clickhouse.insert_once(
+                "segment_outbox_watermarks",
+                ["call", "settled_until", "updated_at"],
+                [row],
+                ["LowCardinality(String)", "DateTime64(6, 'UTC')", "DateTime64(6, 'UTC')"],
+                token_source=["watermark", call, proposed.isoformat()],
+                database=database,
+            )

@@ -6,7 +6,8 @@ Two rules decide when the next request may start:
   When a request arrives is not known, only when it started and when its answer came. So it counts
   as arrived at the latest moment that is possible: at its answer, less the round trip that every
   request takes. Were it counted from its start, a request that the network held up would fall into
-  one second with the later ones.
+  one second with the later ones. One that is under way on another connection has not arrived yet
+  as far as anyone knows, so it counts until it is answered.
 - *spacing*: batches go out evenly, not all at the beginning of a second. What was lost to a slow
   answer or to a write is made up for, a little at a time, within the first rule.
 
@@ -18,9 +19,10 @@ limit, and none of them gives way to a 429.
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,17 +50,17 @@ class Slot:
 
     Attributes:
         events: How many messages it carries.
-        ended_at: When it was answered, or failed; its start until then.
+        ended_at: When it was answered, or failed; never, until then.
         answered: Set by the user: there was an answer, so its round trip may be the shortest.
     """
 
     events: int
-    ended_at: float
+    ended_at: float = math.inf
     answered: bool = False
 
 
 class Pace:
-    """Lets requests go when the limit allows.
+    """Lets requests go when the limit allows; several threads may share it.
 
     Args:
         events_per_second: The limit; 0 or less means none.
@@ -76,7 +78,9 @@ class Pace:
         self._limit = events_per_second
         self._clock = clock
         self._sleep = sleep
-        self._slots: deque[Slot] = deque()
+        self._slots: list[Slot] = []
+        self._turn = threading.Lock()
+        self._changed = threading.Condition()
         self._next_at = clock()
         self._shortest = float("inf")
         self._round_trips = 0
@@ -97,21 +101,35 @@ class Pace:
     @contextmanager
     def slot(self, events: int) -> Iterator[Slot]:
         """Wait until `events` more may go out; make the request inside."""
-        if self._limit > 0 and (delay := self._delay(events)) > 0:
-            self._sleep(delay)
-        started = self._clock()
-        slot = Slot(events, started)
-        self._slots.append(slot)
+        with self._turn:
+            self._wait_for(events)
+            started = self._clock()
+            slot = Slot(events)
+            with self._changed:
+                if self._limit > 0:
+                    self._slots.append(slot)
+                    behind = max(self._next_at, started - MOST_CATCH_UP)
+                    self._next_at = behind + events / self.rate
         try:
             yield slot
         finally:
-            slot.ended_at = self._clock()
-            if slot.answered:
-                self._shortest = min(self._shortest, slot.ended_at - started)
-                self._round_trips += 1
-            if self._limit > 0:
-                behind = max(self._next_at, started - MOST_CATCH_UP)
-                self._next_at = behind + events / self.rate
+            with self._changed:
+                slot.ended_at = self._clock()
+                if slot.answered:
+                    self._shortest = min(self._shortest, slot.ended_at - started)
+                    self._round_trips += 1
+                self._changed.notify()
+
+    def _wait_for(self, events: int) -> None:
+        while self._limit > 0:
+            with self._changed:
+                delay = self._delay(events)
+                if math.isinf(delay):
+                    self._changed.wait()
+                    continue
+            if delay <= 0:
+                return
+            self._sleep(delay)
 
     def follow(self, vacant_for: float) -> None:
         """Let a second pass between another process and this one, whatever the other has sent.
@@ -124,8 +142,9 @@ class Pace:
 
     def _delay(self, events: int) -> float:
         now = self._clock()
-        while self._slots and self._leaves_at(self._slots[0]) <= now:
-            self._slots.popleft()
+        self._slots = sorted(
+            (slot for slot in self._slots if self._leaves_at(slot) > now), key=self._leaves_at
+        )
         return max(self._next_at, self._window_opens_at(events, now)) - now
 
     def _window_opens_at(self, events: int, now: float) -> float:

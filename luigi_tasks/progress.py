@@ -47,9 +47,10 @@ class TaskProgress:
     Args:
         task: The task that is running.
         label: What the bar says.
+        bar: Draw a bar. Several tasks that run at the same time would draw theirs on one line.
     """
 
-    def __init__(self, task: luigi.Task, label: str) -> None:
+    def __init__(self, task: luigi.Task, label: str, *, bar: bool = True) -> None:
         self._scheduler = Scheduler(task)
         self._reported_at = 0.0
         self._bar = Progress(
@@ -59,7 +60,7 @@ class TaskProgress:
             TextColumn("{task.fields[message]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=not bar or not sys.stderr.isatty(),
             transient=True,
         )
         self._line = self._bar.add_task(label, total=None, message="")

@@ -1,13 +1,9 @@
 -- The queries of this package. A query begins with a line "-- name:"; the comment under it says
 -- what it is for. {database} and other identifiers are parameters, bound by the server.
 
--- name: create_database
--- The output database, which dbt may not have made yet.
-create database if not exists {database:Identifier}
-
 -- name: create_markers
 -- One row per finished task. The window lets a repeated insert be dropped.
-create table if not exists {database:Identifier}.luigi_markers
+create table if not exists {database:Identifier}.luigi_markers $on_cluster
 (
     task_id String,
     task_family LowCardinality(String),
@@ -15,9 +11,9 @@ create table if not exists {database:Identifier}.luigi_markers
     rows UInt64,
     completed_at DateTime64(3, 'UTC')
 )
-engine = ReplacingMergeTree(completed_at)
+engine = ${replicated}ReplacingMergeTree(completed_at)
 order by task_id
-settings non_replicated_deduplication_window = 1000
+settings ${deduplication_window} = 1000
 
 -- name: marker_exists
 -- Presence is enough, so no FINAL: any row of the task that is young enough.
@@ -35,30 +31,79 @@ order by completed_at desc
 limit 1
 
 -- name: outbox_cut
--- What a send task takes on: all that is pending when it starts, but for the builds that are held
--- back. min and max of nothing: the epoch.
+-- What a send task takes on: all that is pending of its shard when it starts, but for the builds
+-- that are held back. All messages of a user are in one shard. min and max of nothing: the epoch.
 select count(), min(enqueued_at), max(enqueued_at)
 from {database:Identifier}.{outbox:Identifier}
 where not has({held_back:Array(String)}, dbt_invocation_id)
+    and cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16} = {shard:UInt16}
 
 -- name: outbox_builds
--- The builds that pending messages come from.
+-- The builds that pending messages of a shard come from.
 select distinct dbt_invocation_id
 from {database:Identifier}.{outbox:Identifier}
+where cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16} = {shard:UInt16}
 
 -- name: outbox_page
--- The next messages after a key. The first condition repeats a part of the second in a form that
--- the primary key can use.
+-- The next messages after a key. Which ones is asked of the outbox; their texts are read from the
+-- events table by key, because the outbox would read those of all that is pending. The first condition
+-- repeats a part of the second in a form that the primary key can use.
+--
+-- `lane` divides the users of a shard. `ledger_line` is the message's part of its row in the ledger.
+-- `is_plain` is true only for messages that luigi_tasks/preflight.py would certainly pass, but for
+-- their size; those in doubt are looked at there. ClickHouse's parser reads numbers as floats, so a
+-- text that it writes again as it was has no number that a float would change, and no odd escapes.
+with
+    page as (
+        select
+            *,
+            JSONExtractKeysAndValuesRaw(message) as fields,
+            cast(fields, 'Map(String, String)') as raw
+        from {database:Identifier}.{events:Identifier}
+        where (enqueued_at, message_id) in (
+            select enqueued_at, message_id
+            from {database:Identifier}.{outbox:Identifier}
+            where enqueued_at >= {after_at:DateTime64(6, 'UTC')}
+                and (enqueued_at, message_id) > ({after_at:DateTime64(6, 'UTC')}, {after_id:UUID})
+                and enqueued_at <= {last:DateTime64(6, 'UTC')}
+                and not has({held_back:Array(String)}, dbt_invocation_id)
+                and cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16}
+                    = {shard:UInt16}
+            order by enqueued_at, message_id
+            limit {size:UInt32}
+        )
+    )
 select
-    message_id, call, event, entity, entity_id, message, message_bytes, payload_hash, enqueued_at,
-    dbt_invocation_id
-from {database:Identifier}.{outbox:Identifier}
-where enqueued_at >= {after_at:DateTime64(6, 'UTC')}
-    and (enqueued_at, message_id) > ({after_at:DateTime64(6, 'UTC')}, {after_id:UUID})
-    and enqueued_at <= {last:DateTime64(6, 'UTC')}
-    and not has({held_back:Array(String)}, dbt_invocation_id)
+    replaceAll(toString(message_id), '-', '') as message_hex,
+    call,
+    event,
+    entity,
+    entity_id,
+    message,
+    toUnixTimestamp64Micro(enqueued_at) as enqueued_us,
+    formatRowNoNewline(
+        'TabSeparated', message_id, call, event, entity, entity_id, message_bytes, payload_hash,
+        enqueued_at, dbt_invocation_id
+    ) as ledger_line,
+    intDiv(cityHash64(if(user_id = '', anonymous_id, user_id)), {shards:UInt16}) % {lanes:UInt16}
+        as lane,
+    raw['messageId'] = concat('"', message_hex, '"')
+        and raw['type'] = concat('"', call, '"')
+        and match(concat(raw['userId'], raw['anonymousId']), '^("[0-9A-Za-z][^"\\\\]*"){1,2}$')
+        and (call != 'track' or match(raw['event'], '^"[0-9A-Za-z]'))
+        and (raw['properties'] = '' or startsWith(raw['properties'], '{'))
+        and (raw['traits'] = '' or startsWith(raw['traits'], '{'))
+        and length(arrayDistinct(fields.1)) = length(fields.1)
+        and countSubstrings(message, '{') + countSubstrings(message, '[') < 500
+        and message = concat(
+            '{',
+            arrayStringConcat(
+                arrayMap((name, value) -> concat('"', name, '":', value), fields.1, fields.2), ','
+            ),
+            '}'
+        ) as is_plain
+from page
 order by enqueued_at, message_id
-limit {size:UInt32}
 
 -- name: outbox_by_event
 -- How much of each event is pending.
@@ -70,8 +115,12 @@ order by event
 -- name: outbox_samples
 -- A few of the oldest pending messages of each event, for a dry run to show.
 select
-    message_id, call, event, entity, entity_id, message, message_bytes, payload_hash, enqueued_at,
-    dbt_invocation_id
+    replaceAll(toString(message_id), '-', '') as message_hex,
+    call,
+    event,
+    entity,
+    entity_id,
+    message
 from {database:Identifier}.{outbox:Identifier}
 order by enqueued_at, message_id
 limit {per_event:UInt32} by event
@@ -99,35 +148,38 @@ select
     least(youngest, before_pending, now64(6, 'UTC') - toIntervalSecond({lag:UInt32})) as proposed
 
 -- name: run_deliveries
--- What the ledger says about one run and call, per event. The lower bound is the oldest message
--- that the run took on: without it the whole ledger would be read.
+-- What the ledger says about the runs of a slot and a call, per event. The lower bound is the
+-- oldest message that they took on: without it the whole ledger would be read.
 select
     event,
     uniqExactIf(message_id, status = 'accepted') as accepted,
     uniqExactIf(message_id, status = 'rejected') as rejected
 from {database:Identifier}.segment_delivery_ledger
-where run_id = {run_id:UUID} and call = {call:String}
+where has({run_ids:Array(UUID)}, run_id) and call = {call:String} and slot = {slot:DateTime('UTC')}
     and enqueued_at >= {first_enqueued_at:DateTime64(6, 'UTC')}
+    and sent_at >= {started_at:DateTime64(3, 'UTC')}
 group by event
 order by event
 
 -- name: run_requests
--- The requests of one run and call.
+-- The requests of the runs of a slot and a call.
 select
     count() as requests,
     countIf(outcome != 'accepted') as not_accepted,
     sum(bytes) as bytes,
     sum(duration_ms) / 1000 as seconds
 from {database:Identifier}.segment_delivery_attempts
-where run_id = {run_id:UUID} and call = {call:String}
+where has({run_ids:Array(UUID)}, run_id) and call = {call:String} and slot = {slot:DateTime('UTC')}
     and started_at >= {started_at:DateTime64(3, 'UTC')}
 
 -- name: run_rejections
--- Why messages of one run and call were rejected.
+-- Why messages of the runs of a slot and a call were rejected.
 select event, reason_code, uniqExact(message_id) as messages, any(detail) as example
 from {database:Identifier}.segment_delivery_ledger
-where run_id = {run_id:UUID} and call = {call:String} and status = 'rejected'
+where has({run_ids:Array(UUID)}, run_id) and call = {call:String} and slot = {slot:DateTime('UTC')}
+    and status = 'rejected'
     and enqueued_at >= {first_enqueued_at:DateTime64(6, 'UTC')}
+    and sent_at >= {started_at:DateTime64(3, 'UTC')}
 group by event, reason_code
 order by messages desc
 limit 20
@@ -323,9 +375,9 @@ select
 from pending
 
 -- name: create_leases
--- Claims to the lease of building and sending, and their signs of life. Nothing merges them, so
+-- Claims to the leases of building and sending, and their signs of life. Nothing merges them, so
 -- every row counts from the moment of its insert; see luigi_tasks/lease.py.
-create table if not exists {database:Identifier}.segment_delivery_leases
+create table if not exists {database:Identifier}.segment_delivery_leases $on_cluster
 (
     name LowCardinality(String),
     owner UUID,
@@ -340,7 +392,7 @@ create table if not exists {database:Identifier}.segment_delivery_leases
     recorded_at DateTime64(6, 'UTC'),
     expires_at DateTime64(6, 'UTC')
 )
-engine = MergeTree
+engine = ${replicated}MergeTree
 order by (name, recorded_at)
 ttl toDateTime(recorded_at) + interval 30 day
 
@@ -361,32 +413,42 @@ select
     any(pid) as pid,
     any(process_started_at) as process_started_at,
     any(run_id) as run_id,
-    min(recorded_at) as since
+    min(recorded_at) as since,
+    any(name) as name
 from {database:Identifier}.segment_delivery_leases
-where name = {lease:String} and recorded_at > now64(6, 'UTC') - interval 1 day
+where recorded_at > now64(6, 'UTC') - interval 1 day
 group by owner
 having max(released) = 0 and max(expires_at) > now64(6, 'UTC')
 order by since
 
--- name: lease_vacancy
--- For how many seconds no other process has certainly held the lease. One that did not give it back
--- may have worked until just now, unless it has expired.
-select min(if(released or age > {lifetime:Float64}, age, 0)) as vacant_for
+-- name: lease_ends
+-- The claims of the last day but for the own one, whether they are this process's, and for how many
+-- seconds each has certainly not been held. One that was not given back may have been held until
+-- just now, unless it has expired.
+select name, is_own, if(released or age > {lifetime:Float64}, age, 0) as ago
 from (
     select
+        any(name) as name,
+        max(machine = {machine:String} and pid = {pid:UInt32}) as is_own,
         max(released) as released,
         dateDiff('microsecond', max(recorded_at), now64(6, 'UTC')) / 1e6 as age
     from {database:Identifier}.segment_delivery_leases
-    where name = {lease:String} and recorded_at > now64(6, 'UTC') - interval 1 day
-        and not (machine = {machine:String} and pid = {pid:UInt32})
+    where recorded_at > now64(6, 'UTC') - interval 1 day and owner != {owner:UUID}
     group by owner
-    union all
-    select 1 as released, 86400. as age
 )
+order by ago
 
 -- name: outbox_in_doubt
--- Pending messages that may have arrived: those of requests without a clear answer, and those that
--- a sender was about to send when it died. How many, since when, and how many for too long.
+-- Pending messages of a shard that may have arrived: those of requests without a clear answer, and
+-- those that a sender was about to send when it died. How many, since when, and how many for too
+-- long. A sender's lease is named after its shard, `delivery/2/4`; without numbers it had them all.
+with outbox as (
+    select
+        message_id, enqueued_at,
+        cityHash64(if(user_id = '', anonymous_id, user_id)) as user_hash
+    from {database:Identifier}.{outbox:Identifier}
+    where user_hash % {shards:UInt16} = {shard:UInt16}
+)
 select
     count() as messages,
     min(since) as oldest,
@@ -395,7 +457,7 @@ from (
     select message_id, min(since) as since
     from (
         select outbox.message_id as message_id, tried.started_at as since
-        from {database:Identifier}.{outbox:Identifier} as outbox
+        from outbox
         inner join (
             select arrayJoin(message_ids) as message_id, toDateTime64(started_at, 6) as started_at
             from {database:Identifier}.segment_delivery_attempts
@@ -404,9 +466,11 @@ from (
         ) as tried on outbox.message_id = tried.message_id
         union all
         select outbox.message_id as message_id, died.at as since
-        from {database:Identifier}.{outbox:Identifier} as outbox
+        from outbox
         cross join (
             select
+                greatest(toUInt16OrZero(splitByChar('/', any(name))[3]), 1) as shards,
+                toUInt16OrZero(splitByChar('/', any(name))[2]) as shard,
                 argMax(first_enqueued_at, recorded_at) as first,
                 argMax(last_enqueued_at, recorded_at) as last,
                 max(recorded_at) as at
@@ -416,6 +480,7 @@ from (
             having max(released) = 0 and argMax(call, recorded_at) = {call:String}
         ) as died
         where outbox.enqueued_at between died.first and died.last
+            and outbox.user_hash % died.shards = died.shard
     )
     group by message_id
 )
@@ -469,8 +534,9 @@ select
         as event,
     coalesce(documents.non_event_reason, orders.exclusion_reason) as reason,
     orders.failure_code as failure_code
-from {database:Identifier}.int_documents_classified as documents
-left join {database:Identifier}.orders as orders on documents.row_key = orders.row_key
+from {database:Identifier}.int_document_states as documents final
+left join {database:Identifier}.orders as orders
+    on documents.row_key = orders.row_key and documents.buyer_sid = orders.buyer_sid
 where documents.source_sid = {sid:String}
 settings join_use_nulls = 1
 

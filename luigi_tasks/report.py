@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,13 @@ from rich.table import Table
 from luigi_tasks import config, dry_run, markers, outbox, queries
 from luigi_tasks.progress import Scheduler
 from luigi_tasks.send import SendIdentify, SendTask, SendTrack
-from luigi_tasks.slots import SlotTask
+from luigi_tasks.shards import all_shards
+from luigi_tasks.slots import ShardedTask
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What a send task did for the slot, and what is pending after it.
+    """What the send tasks of a call did for the slot, and what is pending after them.
 
     Attributes:
         call: identify or track.
@@ -54,14 +56,21 @@ class Sent:
         return sum(rejected for _, rejected in self.deliveries.values())
 
 
-def collect(task: SendTask) -> Sent:
-    """Read from the ledger what a finished send task did."""
-    marker = task.output().read()
+def collect(tasks: Sequence[SendTask]) -> Sent:
+    """Read from the ledger what the finished send tasks of one call did.
+
+    A run is one `luigi` command; with several workers the shards may be of several runs.
+    """
+    call, slot = tasks[0].call, tasks[0].slot
+    found = [task.output().read() for task in tasks]
     binds = {
-        "call": task.call,
-        "run_id": UUID(marker["run_id"]),
-        "started_at": datetime.fromisoformat(marker["started_at"]),
-        "first_enqueued_at": datetime.fromisoformat(marker["first_enqueued_at"]),
+        "call": call,
+        "slot": slot.replace(tzinfo=timezone.utc),
+        "run_ids": sorted({UUID(marker["run_id"]) for marker in found}),
+        "started_at": min(datetime.fromisoformat(marker["started_at"]) for marker in found),
+        "first_enqueued_at": min(
+            datetime.fromisoformat(marker["first_enqueued_at"]) for marker in found
+        ),
     }
 
     def query(name: str) -> list[Any]:
@@ -69,7 +78,7 @@ def collect(task: SendTask) -> Sent:
 
     [(requests, not_accepted, sent_bytes, seconds)] = query("run_requests")
     return Sent(
-        call=task.call,
+        call=call,
         deliveries={
             event: (accepted, rejected) for event, accepted, rejected in query("run_deliveries")
         },
@@ -78,16 +87,22 @@ def collect(task: SendTask) -> Sent:
         not_accepted=not_accepted,
         sent_bytes=sent_bytes,
         seconds=seconds,
-        pending={event: count for event, count, _ in outbox.pending_by_event(task.call)},
+        pending={event: count for event, count, _ in outbox.pending_by_event(call)},
     )
 
 
-class ReportRun(SlotTask):
+class ReportRun(ShardedTask):
     """Print what the run sent, what was rejected, what is still pending, and where to look."""
 
-    def requires(self) -> luigi.Task:
+    def requires(self) -> list[SendTask]:
         """Everything has been sent."""
-        return SendTrack(slot=self.slot)
+        return self._sends(SendTrack)
+
+    def _sends(self, task_class: type[SendTask]) -> list[SendTask]:
+        return [
+            task_class(slot=self.slot, shards=self.shards, shard=shard.number)
+            for shard in all_shards(self.shards)
+        ]
 
     def output(self) -> markers.MarkerTarget:
         """The marker of this slot; a dry run has its own."""
@@ -108,7 +123,7 @@ class ReportRun(SlotTask):
         return f"Dry run: nothing was sent, {pending:,} messages are pending.", 0
 
     def _delivery(self, console: Console) -> tuple[str, int]:
-        sent = [collect(task) for task in (SendIdentify(slot=self.slot), SendTrack(slot=self.slot))]
+        sent = [collect(self._sends(task_class)) for task_class in (SendIdentify, SendTrack)]
         console.print(delivery_table(sent))
         console.print(request_table(sent))
         if any(part.rejections for part in sent):
@@ -120,12 +135,12 @@ class ReportRun(SlotTask):
         return summary, accepted + rejected
 
 
-class SyncToSegment(SlotTask, luigi.WrapperTask):
+class SyncToSegment(ShardedTask, luigi.WrapperTask):
     """One sync: load the export, build the outbox, send customers, then orders, and report."""
 
     def requires(self) -> luigi.Task:
         """The last step, which brings all others with it."""
-        return ReportRun(slot=self.slot)
+        return ReportRun(slot=self.slot, shards=self.shards)
 
 
 def delivery_table(sent: list[Sent]) -> Table:

@@ -1,6 +1,6 @@
 """The transport: one request to Segment, and what its answer means.
 
-Posts through the SDK's own `request.post`, so that the batch is ours and the response is in our
+Batches are posted one by one (`transport`), so that the batch is ours and the response is in our
 hands. The SDK's queueing client is not used: it loses messages without a word.
 
 A batch counts as accepted only when the final status is 2xx, nothing was redirected, and the body
@@ -27,13 +27,12 @@ from typing import Any
 import requests
 from segment.analytics import request
 from segment.analytics.consumer import FatalError
-from segment.analytics.oauth_manager import OauthManager
 from urllib3.exceptions import NameResolutionError, NewConnectionError, ProtocolError
 
 from luigi_tasks import config, oauth
 from luigi_tasks.errors import ConfigurationError
 from luigi_tasks.invocation import utc_now
-from luigi_tasks.preflight import Body
+from luigi_tasks.transport import TRANSPORTS, Address
 
 TOO_MANY_REQUESTS = 429
 RETRYABLE_STATUSES = frozenset({408, 410, TOO_MANY_REQUESTS, 460})
@@ -84,66 +83,79 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request: its verdict, when it was made, and how long it took."""
+    """One request.
+
+    Attributes:
+        verdict: What its answer means.
+        started_at: When it was made.
+        duration_ms: How long it took.
+        body_bytes: The size of its body; 0 when none was made.
+    """
 
     verdict: Verdict
     started_at: datetime
     duration_ms: int
+    body_bytes: int = 0
 
 
-def send(batch: Sequence[Body], *, key: str, retry_count: int = 0) -> Attempt:
-    """Post one batch once.
+class Endpoint:
+    """Segment, at the address and by the transport that are configured.
 
     Args:
-        batch: Messages that passed the preflight.
         key: Segment's write key.
-        retry_count: How often this batch was posted before; goes into X-Retry-Count.
-
-    Raises:
-        ConfigurationError: SEGMENT_HOST is not a URL.
     """
-    started_at, clock = utc_now(), time.monotonic()
-    verdict = _post(batch, key, retry_count)
-    return Attempt(verdict, started_at, round((time.monotonic() - clock) * 1000))
+
+    def __init__(self, key: str) -> None:
+        settings = config.segment()
+        self._host = settings.host
+        self._token_manager = oauth.manager()
+        timeout = (settings.connect_timeout_seconds, settings.timeout_seconds)
+        address = Address(settings.host, key, timeout, self._token_manager)
+        self._transport = TRANSPORTS[settings.transport](address)
+        # The SDK's session would follow a redirect to a login page and call its 200 a success.
+        request._session.max_redirects = 0
+
+    def send(self, messages: Sequence[str], retry_count: int = 0) -> Attempt:
+        """Post one batch once.
+
+        Args:
+            messages: JSON texts that passed the preflight.
+            retry_count: How often this batch was posted before; goes into X-Retry-Count.
+
+        Raises:
+            ConfigurationError: SEGMENT_HOST is not a URL.
+        """
+        started_at, clock = utc_now(), time.monotonic()
+        verdict, size = self._post_once(messages, retry_count)
+        if self._token_manager and verdict.http_status == requests.codes.unauthorized:
+            # The token has run out or was withdrawn. It was dropped, and another one is fetched.
+            verdict, size = self._post_once(messages, retry_count)
+        return Attempt(verdict, started_at, round((time.monotonic() - clock) * 1000), size)
+
+    def _post_once(self, messages: Sequence[str], retry_count: int) -> tuple[Verdict, int]:
+        """Post; return what the answer means, and the size of the body."""
+        try:
+            response = self._transport.post(messages, retry_count)
+        except FatalError as error:
+            return Verdict(Outcome.RETRYABLE, "oauth_unavailable", _shorten(str(error))), 0
+        except request.APIError as error:
+            if error.response is None:
+                return _no_token(error), 0
+            return judge_response(error.response), _body_bytes(error.response.request)
+        except requests.TooManyRedirects as error:
+            return judge_response(error.response), _body_bytes(error.request)
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
+            raise _bad_host(self._host) from error
+        except requests.exceptions.InvalidSchema as error:
+            raise _bad_host(self._host) from error
+        except requests.RequestException as error:
+            return judge_failure(error), _body_bytes(error.request)
+        return judge_response(response), _body_bytes(response.request)
 
 
-def _post(batch: Sequence[Body], key: str, retry_count: int) -> Verdict:
-    token_manager = oauth.manager()
-    verdict = _post_once(batch, key, retry_count, token_manager)
-    if token_manager and verdict.http_status == requests.codes.unauthorized:
-        # The token has run out or was withdrawn. The SDK has dropped it and fetches another one.
-        verdict = _post_once(batch, key, retry_count, token_manager)
-    return verdict
-
-
-def _post_once(
-    batch: Sequence[Body], key: str, retry_count: int, token_manager: OauthManager | None
-) -> Verdict:
-    settings = config.segment()
-    # The SDK's session would follow a redirect to a login page and call its 200 a success.
-    request._session.max_redirects = 0
-    try:
-        response = request.post(
-            key,
-            settings.host,
-            timeout=(settings.connect_timeout_seconds, settings.timeout_seconds),
-            oauth_manager=token_manager,
-            retry_count=retry_count,
-            batch=list(batch),
-        )
-    except FatalError as error:
-        return Verdict(Outcome.RETRYABLE, "oauth_unavailable", _shorten(str(error)))
-    except request.APIError as error:
-        return judge_response(error.response) if error.response is not None else _no_token(error)
-    except requests.TooManyRedirects as error:
-        return judge_response(error.response)
-    except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
-        raise _bad_host(settings.host) from error
-    except requests.exceptions.InvalidSchema as error:
-        raise _bad_host(settings.host) from error
-    except requests.RequestException as error:
-        return judge_failure(error)
-    return judge_response(response)
+def _body_bytes(prepared: Any) -> int:
+    """Return the size of a request's body; of text too, since the SDK's is ASCII."""
+    return len(getattr(prepared, "body", None) or "")
 
 
 def _no_token(error: request.APIError) -> Verdict:

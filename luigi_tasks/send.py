@@ -1,4 +1,8 @@
-"""SendIdentify and SendTrack: the outboxes go to Segment, customers before their orders."""
+"""SendIdentify and SendTrack: the outboxes go to Segment, customers before their orders.
+
+Each task sends one shard, which has all users when there is just one. A customer and his orders are
+in the same shard (`shards`), so the orders of a shard wait for the customers of that shard alone.
+"""
 
 from __future__ import annotations
 
@@ -23,46 +27,69 @@ from luigi_tasks.delivery import Counts, Delivery
 from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Ledger
 from luigi_tasks.progress import TaskProgress
-from luigi_tasks.slots import SlotTask
+from luigi_tasks.shards import WHOLE, Shard
+from luigi_tasks.slots import ShardedTask
 
 logger = logging.getLogger("luigi-interface.send")
 
 
-class SendTask(SlotTask):
-    """Sends one outbox: all that it shows when the task starts."""
+class SendTask(ShardedTask):
+    """Sends one shard of an outbox: all that it shows when the task starts."""
 
     call: ClassVar[str]
-    resources = {"segment": 1}  # noqa: RUF012 - Luigi reads a plain class attribute
+
+    shard = luigi.IntParameter(
+        default=0, description="Which part of the users is sent, counted from 0."
+    )
+
+    @property
+    def part(self) -> Shard:
+        """The users whose messages this task sends."""
+        return Shard(self.shard, self.shards)
+
+    @property
+    def label(self) -> str:
+        """The task in a few words, for people."""
+        return self.call if self.part == WHOLE else f"{self.call} {self.part}"
+
+    def process_resources(self) -> dict[str, int]:
+        """One sender per shard, over all workers of the scheduler.
+
+        luigid allows one unit of a resource that its configuration does not name. Each sender keeps
+        to its shard's part of the speed limit, so this also keeps the limit of all together.
+        """
+        return {"segment" if self.part == WHOLE else f"segment-{self.part}": 1}
 
     def output(self) -> markers.MarkerTarget:
-        """The marker of this slot; a dry run has its own."""
-        return markers.for_slot(self, self.slot, dry_run=config.is_dry_run())
+        """The marker of this slot and shard; a dry run has its own."""
+        return markers.for_slot(self, self.slot, shard=self.part, dry_run=config.is_dry_run())
 
     def run(self) -> None:
         """Send, or show what would be sent when there is no write key."""
         if config.is_dry_run():
-            self.output().touch(dry_run.show(self.call))
+            # Which shard sends a message is of no interest: one of them shows them all.
+            self.output().touch(dry_run.show(self.call) if self.shard == 0 else 0)
             return
         if config.segment().debug:
             segment.log_requests(logging.getLogger("luigi-interface").handlers)
         readiness.check(config.write_key())
-        with signals.terminated_as_exception(), Lease() as lease:
-            cut = outbox.cut(self.call)
+        started_at = invocation.utc_now()
+        with signals.terminated_as_exception(), Lease(self.part) as lease:
+            cut = outbox.cut(self.call, self.shard, self.shards)
             brake.check()
             counts = self._send(cut, lease)
             outbox.advance_watermark(self.call)
-        run = invocation.current
         self.output().touch(
             counts.settled,
-            run_id=str(run.run_id),
-            started_at=run.started_at.isoformat(),
-            first_enqueued_at=(cut.first if cut.messages else run.started_at).isoformat(),
+            run_id=str(invocation.current.run_id),
+            started_at=started_at.isoformat(),
+            first_enqueued_at=(cut.first if cut.messages else started_at).isoformat(),
         )
 
     def _send(self, cut: outbox.Cut, lease: Lease) -> Counts:
         key, run = config.write_key(), invocation.current
         with (
-            TaskProgress(self, f"send {self.call}") as progress,
+            TaskProgress(self, f"send {self.label}", bar=self.part == WHOLE) as progress,
             Ledger(run.run_id, self.slot, self.call) as ledger,
         ):
 
@@ -75,7 +102,7 @@ class SendTask(SlotTask):
             finally:
                 counts = delivery.counts
                 progress.finish(counts.settled, counts.total, str(counts))
-                logger.info("%s: %s", self.call, counts)
+                logger.info("%s: %s", self.label, counts)
 
 
 class SendIdentify(SendTask):
@@ -94,5 +121,5 @@ class SendTrack(SendTask):
     call = "track"
 
     def requires(self) -> luigi.Task:
-        """Customers go first."""
-        return SendIdentify(slot=self.slot)
+        """Customers go first: those of the same shard, where those of these orders are."""
+        return SendIdentify(slot=self.slot, shards=self.shards, shard=self.shard)

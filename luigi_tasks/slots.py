@@ -20,3 +20,13 @@ class SlotTask(luigi.Task):
         description="Beginning of the 15-minute slot in UTC, such as 2026-01-31T1415. "
         "Default: the slot in which the command was started.",
     )
+
+
+class ShardedTask(SlotTask):
+    """A task of the sync that depends on how many senders there are."""
+
+    shards = luigi.IntParameter(
+        default=1,
+        description="Into how many parts the users are divided, 1 to 64. Each part is sent by a "
+        "task of its own, at its share of the speed limit; all of them can run at the same time.",
+    )

@@ -1,9 +1,10 @@
 """The sender against a world that breaks: whatever happens, the books are right at the end.
 
-Messages are put into the outbox, and the sender is started again and again, with faults of Segment,
-of ClickHouse and of the network. It is killed, at any time or at a chosen moment such as between
-Segment's answer and the row in the ledger. After every run the invariants that hold at any instant
-are checked; now and then a run is left in peace, and then those of a finished delivery.
+Messages are put into the outbox, and the sender is started again and again, with either transport
+and one or several connections, with faults of Segment, of ClickHouse and of the network. It is
+killed, at any time or at a chosen moment such as between Segment's answer and the row in the
+ledger. After every run the invariants that hold at any instant are checked; now and then a run is
+left in peace, and then those of a finished delivery.
 
     CHAOS_SEED     replays the plan of a run; a failure names it
     CHAOS_KILLS    how many kills; the default keeps the test short
@@ -33,7 +34,7 @@ from tests.chaos.faults import (
 from tests.chaos.gate import Trap
 from tests.chaos.invariants import check_copies, check_instant, check_settled
 from tests.chaos.sender import Commands, Forks, Run, forks
-from tests.chaos.world import BATCH_MESSAGES, World, poison_rules
+from tests.chaos.world import BATCH_MESSAGES, CONNECTIONS, World, poison_rules
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,13 @@ SEED = int(os.environ.get("CHAOS_SEED", SystemRandom().randrange(10**9)))
 DONE = 0
 FAILED = (25, 30, 35)
 """Exit codes: a task was not run, has failed, or could not be asked whether it is done."""
+
+WAYS = [
+    ("--segment-transport", transport, "--delivery-connections", str(connections))
+    for transport in ("sdk", "wire")
+    for connections in (1, CONNECTIONS)
+]
+"""How a run sends; a run may go on with what another one has sent in another way."""
 
 FEWEST_PENDING = 15
 MOST_FAULTS = 7
@@ -118,7 +126,7 @@ class Attack:
         if self._only_poison_is_left():
             # Segment refusing everything would speak against the key, not against the messages.
             self._enqueue(poison=0)
-        ended = self._senders[0].start(self._slot).ended()
+        ended = self._senders[0].start(self._slot, *self._random.choice(WAYS)).ended()
         self.tally.runs[ended.status] += 1
         assert ended.status == DONE, f"the undisturbed run ended with {ended.status}"
         check_settled(self.world)
@@ -137,10 +145,12 @@ class Attack:
         breaking = self._break_clickhouse() if random.random() < SHARE_OF_BREAKS else None
         kill, point = self._kills.deal() if random.random() < SHARE_OF_KILLS else (None, None)
         through_gate = point is not None and point.server == "segment"
+        way = random.choice(WAYS)
         run = random.choice(self._senders).start(
             self._slot,
             "--segment-host",
             world.segment_gate.url if through_gate else world.segment.url,
+            *way,
         )
         if kill:
             self._kill(run, kill, point)
@@ -151,8 +161,8 @@ class Attack:
             self._count_break(*breaking)
         world.calm()
         logger.info(
-            "Exit code %d: faults %s, connection lost %s, %s %s",
-            *(ended.status, [step for step in steps if step]),
+            "Exit code %d: %s, faults %s, connection lost %s, %s %s",
+            *(ended.status, " ".join(way), [step for step in steps if step]),
             *(breaking and str(breaking[0]), kill and kill.name, point),
         )
         assert ended.status in (DONE, *FAILED) or kill, f"exit code {ended.status}"

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.gate import Gate, Trap
 from tests.chaos.invariants import check_instant, check_settled
 from tests.chaos.sender import Ended, Forks, forks
-from tests.chaos.world import BATCH_MESSAGES, World
+from tests.chaos.world import BATCH_MESSAGES, MOST_HELD, World
 
 pytestmark = pytest.mark.chaos
 
@@ -75,9 +75,12 @@ def test_between_the_answer_and_the_ledger(world: World, sender: Forks, due: int
 def test_between_the_ledger_and_its_answer(world: World, sender: Forks, due: int) -> None:
     slot, _ = kill_at(world, sender, world.clickhouse_gate, Trap(LEDGER_INSERT, forwarded=True))
     check_instant(world)
-    assert len(world.ledger()) == states(world)["accepted"]
+    # What was sent while the ledger was written goes out again, nothing else.
+    sent = states(world)["accepted"] - len(world.ledger())
+    assert 0 <= sent <= MOST_HELD
+    assert len(world.ledger()) >= BATCH_MESSAGES
     finish(world, sender, slot)
-    assert states(world) == {"accepted": due}
+    assert states(world).get("duplicate", 0) == sent
 
 
 def test_between_the_arrival_and_the_answer(world: World, sender: Forks, due: int) -> None:

@@ -30,8 +30,9 @@ CALLS = ("identify", "track")
 FIRST_SLOT = datetime(2026, 1, 1)
 BATCH_MESSAGES = 5
 LEDGER_ROWS = 20
-MOST_HELD = LEDGER_ROWS + BATCH_MESSAGES
-"""Messages whose result a run holds at most: those to be written, and the batch on its way."""
+CONNECTIONS = 3
+MOST_HELD = LEDGER_ROWS + CONNECTIONS * BATCH_MESSAGES
+"""Messages whose result a run holds at most: those to be written, and the batches on their way."""
 
 SETTINGS = f"""
 [core]

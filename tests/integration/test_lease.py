@@ -14,6 +14,7 @@ import pytest
 from luigi_tasks import lease as leases
 from luigi_tasks.errors import AnotherRunError, LeaseLostError
 from luigi_tasks.lease import Lease
+from luigi_tasks.shards import WHOLE, Shard
 from tests.integration.delivery import Outbox, outbox
 from tests.processes import PROJECT
 
@@ -22,12 +23,13 @@ __all__ = ["outbox"]
 CONTENDER = """
 import os, sys, time
 from luigi_tasks.lease import Lease
-times, path = int(sys.argv[1]), sys.argv[2]
+from luigi_tasks.shards import Shard
+times, path, number, of = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def note(word):
     with open(path, "a") as file:
-        file.write(f"{word} {os.getpid()}\\n")
+        file.write(f"{word} {number} {of} {os.getpid()}\\n")
 for _ in range(times):
-    with Lease(lifetime=30, wait=60):
+    with Lease(Shard(number, of), lifetime=30, wait=90):
         note("enter")
         time.sleep(0.05)
         note("leave")
@@ -75,17 +77,58 @@ def ask(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.mark.timeout(120)
-def test_processes_that_contend_never_hold_it_together(outbox: Outbox, tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "shards",
+    [[WHOLE, WHOLE, WHOLE], [WHOLE, Shard(0, 2), Shard(1, 2), Shard(1, 4), Shard(3, 4)]],
+    ids=["whole", "shards"],
+)
+def test_processes_that_contend_never_hold_it_together(
+    shards: list[Shard], outbox: Outbox, tmp_path: Path
+) -> None:
     notes = tmp_path / "notes"
-    times, contenders = 5, 3
+    times = 5
     command = [sys.executable, "-c", CONTENDER, str(times), str(notes)]
-    running = [subprocess.Popen(command, cwd=PROJECT) for _ in range(contenders)]
-    assert [process.wait() for process in running] == [0] * contenders
-    words = [line.split() for line in notes.read_text().splitlines()]
-    assert len(words) == 2 * times * contenders
-    for (enter, one), (leave, other) in zip(words[::2], words[1::2], strict=True):
-        assert (enter, leave, one) == ("enter", "leave", other)
+    running = [
+        subprocess.Popen([*command, str(shard.number), str(shard.of)], cwd=PROJECT)
+        for shard in shards
+    ]
+    assert [process.wait() for process in running] == [0] * len(shards)
+    lines = [line.split() for line in notes.read_text().splitlines()]
+    assert len(lines) == 2 * times * len(shards)
+    holders: dict[str, Shard] = {}
+    for word, number, of, process in lines:
+        shard = Shard(int(number), int(of))
+        if word == "leave":
+            assert holders.pop(process) == shard
+        else:
+            assert not any(shard.overlaps(other) for other in holders.values()), (shard, holders)
+            holders[process] = shard
+
+
+def test_senders_of_different_shards_hold_it_together_and_a_build_waits_for_all(
+    outbox: Outbox,
+) -> None:
+    with Lease(Shard(0, 2), wait=0), Lease(Shard(1, 4), wait=0), Lease(Shard(3, 4), wait=0):
+        for shard in (WHOLE, Shard(0, 2), Shard(2, 4), Shard(1, 2), Shard(2, 3)):
+            with pytest.raises(AnotherRunError), Lease(shard, wait=0):
+                pytest.fail(f"{shard} is held twice")
+    with Lease(wait=5), pytest.raises(AnotherRunError), Lease(Shard(1, 2), wait=0):
+        pytest.fail("a sender works beside a build")
+
+
+def test_the_time_since_the_last_holder_is_that_of_the_same_users(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lease(Shard(1, 2), wait=0):
+        pass
+    with Lease(Shard(1, 2), wait=0) as lease:
+        assert lease.vacant_for > 60  # Both were this process, which has one pace for both.
+    with Lease(wait=0) as lease:
+        assert lease.vacant_for < 60
+    monkeypatch.setattr(leases, "machine", lambda: "elsewhere")
+    with Lease(Shard(1, 2), wait=0) as lease:
+        assert lease.vacant_for < 60
 
 
 def test_a_claim_that_becomes_visible_late_does_not_win(

@@ -67,9 +67,11 @@ class Luigi:
         )
 
     def start(self, task: str, *options: str) -> subprocess.Popen[str]:
-        """Start a task with the local scheduler; its output is one text."""
+        """Start a task; the default is the local scheduler. Its output is one text."""
+        if "--scheduler-port" not in options:
+            options = (*options, "--local-scheduler")
         return subprocess.Popen(
-            [LUIGI, "--module", "luigi_tasks", task, *options, "--local-scheduler", "--no-lock"],
+            [LUIGI, "--module", "luigi_tasks", task, *options, "--no-lock"],
             cwd=PROJECT,
             env=self.env,
             stdout=subprocess.PIPE,

@@ -14,7 +14,7 @@ from tests.conftest import SegmentServer
 from tests.processes import free_port
 
 KEY = "known-key"
-MESSAGE = {"messageId": "m1", "type": "track", "userId": "1", "event": "Order Completed"}
+MESSAGE = '{"messageId": "m1", "type": "track", "userId": "1", "event": "Order Completed"}'
 
 
 @pytest.fixture(autouse=True)
@@ -115,15 +115,15 @@ def oauth(
 
 
 def test_oauth_sends_with_a_token(oauth: SegmentServer) -> None:
-    assert segment.send([MESSAGE], key=KEY).verdict.outcome is Outcome.ACCEPTED
+    assert segment.Endpoint(KEY).send([MESSAGE]).verdict.outcome is Outcome.ACCEPTED
     [arrived] = oauth.messages()
     assert "bearer" in arrived["request"]["auth"]
 
 
 def test_oauth_fetches_another_token_when_one_has_run_out(oauth: SegmentServer) -> None:
-    assert segment.send([MESSAGE], key=KEY).verdict.outcome is Outcome.ACCEPTED
+    assert segment.Endpoint(KEY).send([MESSAGE]).verdict.outcome is Outcome.ACCEPTED
     oauth.fault({"status": 401})
-    verdict = segment.send([{**MESSAGE, "messageId": "m2"}], key=KEY).verdict
+    verdict = segment.Endpoint(KEY).send([MESSAGE.replace("m1", "m2")]).verdict
     assert verdict.outcome is Outcome.ACCEPTED
 
 
@@ -131,7 +131,7 @@ def test_oauth_that_is_refused_stops_the_run(
     oauth: SegmentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGMENT_OAUTH_KEY_ID", "key-2")
-    verdict = segment.send([MESSAGE], key=KEY).verdict
+    verdict = segment.Endpoint(KEY).send([MESSAGE]).verdict
     assert (verdict.reason_code, verdict.refuses_us) == ("oauth_refused", True)
     assert oauth.stats()["received"] == 0
 
@@ -141,7 +141,7 @@ def test_a_token_server_out_of_order_is_a_passing_failure(
     step: dict[str, object], oauth: SegmentServer
 ) -> None:
     oauth.fault({**step, "at": "token"})
-    verdict = segment.send([MESSAGE], key=KEY).verdict
+    verdict = segment.Endpoint(KEY).send([MESSAGE]).verdict
     assert (verdict.reason_code, verdict.outcome) == ("oauth_unavailable", Outcome.RETRYABLE)
 
 
@@ -150,7 +150,7 @@ def test_half_of_oauth_is_a_setting_to_correct(
 ) -> None:
     monkeypatch.setenv("SEGMENT_OAUTH_KEY_FILE", "/dev/null")
     with pytest.raises(ConfigurationError, match="no private key"):
-        segment.send([MESSAGE], key=KEY)
+        segment.Endpoint(KEY).send([MESSAGE])
     monkeypatch.setenv("SEGMENT_OAUTH_KEY_FILE", "")
     with pytest.raises(ConfigurationError, match="Set all three"):
-        segment.send([MESSAGE], key=KEY)
+        segment.Endpoint(KEY).send([MESSAGE])

@@ -123,7 +123,7 @@ def test_pages_neither_skip_nor_repeat(outbox: Outbox) -> None:
     cut = reader.cut("track")
     for size in (1, 3, 5, 10, 11):
         pages = list(reader.pages("track", cut, size))
-        assert [row.message_id.hex for page in pages for row in page] == ids
+        assert [row.message_id for page in pages for row in page] == ids
         assert max(len(page) for page in pages) <= size
 
 
@@ -481,13 +481,13 @@ def test_results_are_held_while_clickhouse_is_away(
     outbox.enqueue("track", orders(300))
     away = iter([True, True, True])
 
-    def insert_once(table: str, *arguments: Any, **options: Any) -> None:
-        if table == "segment_delivery_ledger" and next(away, False):
+    def insert_lines_once(*arguments: Any, **options: Any) -> None:
+        if next(away, False):
             raise OperationalError("away")
-        insert(table, *arguments, **options)
+        insert(*arguments, **options)
 
-    insert = clickhouse.insert_once
-    monkeypatch.setattr(clickhouse, "insert_once", insert_once)
+    insert = clickhouse.insert_lines_once
+    monkeypatch.setattr(clickhouse, "insert_lines_once", insert_lines_once)
     assert send().accepted == 300
     assert set(outbox.ledger().values()) == {("accepted", "", 200, 1)}
 
@@ -503,10 +503,10 @@ def test_what_could_not_be_recorded_is_said_and_goes_out_again_with_the_same_ids
     settings("delivery", "clickhouse_patience_seconds", 1)
     with monkeypatch.context() as patch:
 
-        def insert_once(*arguments: Any, **options: Any) -> None:
+        def insert_lines_once(*arguments: Any, **options: Any) -> None:
             raise OperationalError("away")
 
-        patch.setattr(clickhouse, "insert_once", insert_once)
+        patch.setattr(clickhouse, "insert_lines_once", insert_lines_once)
         with pytest.raises(LedgerUnwrittenError, match="150 track messages within 1 s, 150 of"):
             send()
     assert outbox.pending("track") == 150
@@ -522,13 +522,13 @@ def test_an_append_that_was_taken_although_its_answer_was_lost_counts_once(
     ids = outbox.enqueue("track", orders(250))
     lost = iter([True, True])
 
-    def insert_once(*arguments: Any, **options: Any) -> None:
+    def insert_lines_once(*arguments: Any, **options: Any) -> None:
         insert(*arguments, **options)
         if next(lost, False):
             raise OperationalError("the answer was lost")
 
-    insert = clickhouse.insert_once
-    monkeypatch.setattr(clickhouse, "insert_once", insert_once)
+    insert = clickhouse.insert_lines_once
+    monkeypatch.setattr(clickhouse, "insert_lines_once", insert_lines_once)
     assert send().accepted == 250
     assert sorted(outbox.ledger()) == sorted(ids)
     assert len(outbox.attempts()) == 3

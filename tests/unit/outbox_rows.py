@@ -1,19 +1,17 @@
 """Rows of the outbox for tests that need no database."""
 
 import json
-from datetime import datetime, timezone
 from typing import Any
-from uuid import UUID
 
 from luigi_tasks.outbox import OutboxRow
 
-MESSAGE_ID = UUID("0123456789abcdef0123456789abcdef")
+MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 
 
 def body(**changes: Any) -> dict[str, Any]:
     """A correct track message, with changes; a value of None stays, `...` removes the field."""
     message = {
-        "messageId": MESSAGE_ID.hex,
+        "messageId": MESSAGE_ID,
         "type": "track",
         "event": "Order Completed",
         "userId": "5001",
@@ -27,15 +25,4 @@ def body(**changes: Any) -> dict[str, Any]:
 def row(message: str | None = None, call: str = "track", **changes: Any) -> OutboxRow:
     """A row with the given message text, or with `body(**changes)`."""
     text = message if message is not None else json.dumps(body(type=call, **changes))
-    return OutboxRow(
-        message_id=MESSAGE_ID,
-        call=call,
-        event="Order Completed",
-        entity="order",
-        entity_id="7001",
-        message=text,
-        message_bytes=len(text.encode()),
-        payload_hash="hash",
-        enqueued_at=datetime(2026, 1, 31, 10, tzinfo=timezone.utc),
-        dbt_invocation_id="build",
-    )
+    return OutboxRow(MESSAGE_ID, call, "Order Completed", "order", "7001", text)

@@ -1,7 +1,10 @@
 """The speed limit holds in every second, however late requests arrive, and is used."""
 
 import random
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -134,3 +137,34 @@ def test_no_limit() -> None:
 def test_the_calls_of_a_process_share_a_limit() -> None:
     assert shared(1000) is shared(1000)
     assert shared(1000) is not shared(500)
+
+
+def test_requests_under_way_count_until_they_are_answered() -> None:
+    """Those of other connections may arrive at any time, so there is no room for more of them."""
+    world, started = World(), threading.Event()
+    pace = paced(world, 1000)
+
+    def third() -> None:
+        with pace.slot(500):
+            started.set()
+
+    with ThreadPoolExecutor(1) as threads, ExitStack() as others:
+        for _ in range(2):
+            others.enter_context(pace.slot(500))
+        world.now += 20
+        waiting = threads.submit(third)
+        assert not started.wait(0.2)
+        answered_at = world.now
+        others.close()
+        waiting.result(timeout=10)
+        assert world.now == pytest.approx(answered_at + 1)
+
+
+def test_an_old_request_without_an_answer_does_not_hold_up_the_rest() -> None:
+    world = World()
+    pace = paced(world, 1000)
+    with pace.slot(100):
+        world.now += 20
+        starts = [world.post(pace, 100) for _ in range(30)]
+    assert starts[-1] - starts[0] <= 29 * 0.1 * 1.2
+    assert world.busiest_second <= 900

@@ -15,8 +15,37 @@ def test_a_good_message_is_ready_with_the_size_of_its_encoding() -> None:
     message = body(properties={"name": "Müller 漢字 😀", "total": 12.5})
     checked = preflight.check(row(json.dumps(message, ensure_ascii=False)))
     assert isinstance(checked, Ready)
-    assert checked.body == message
+    assert checked.row.message == json.dumps(message)
     assert checked.size == len(json.dumps(message))
+
+
+@pytest.mark.parametrize("name", ["a", "Müller", "漢字", "😀", "a, b: c", 'say "\\"', "\x7f", "/"])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_the_size_of_a_plain_message_is_never_too_small(
+    name: str, separators: tuple[str, str]
+) -> None:
+    message = body(properties={"name": name * 100, "total": 12.5})
+    text = json.dumps(message, ensure_ascii=False, separators=separators)
+    if "\x7f" in name:
+        text = json.dumps(message)
+    size = preflight.most_bytes(text)
+    assert size >= len(text.encode())
+    assert size >= len(json.dumps(message))
+
+
+def test_a_plain_message_goes_out_as_it_is() -> None:
+    plain = row('{"messageId":"as ClickHouse rendered it"}')._replace(is_plain=True)
+    checked = preflight.check(plain)
+    assert isinstance(checked, Ready)
+    assert checked.row is plain
+
+
+def test_a_plain_message_that_may_be_too_large_is_measured() -> None:
+    padded = json.dumps(body(properties={"name": "a,b:" * 8000}))
+    assert preflight.most_bytes(padded) > MAX_MSG_SIZE
+    checked = preflight.check(row(padded)._replace(is_plain=True))
+    assert isinstance(checked, Ready)
+    assert checked.size == len(padded)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_host_that_is_no_address_is_a_setting_to_correct(
 ) -> None:
     monkeypatch.setenv("SEGMENT_HOST", host)
     with pytest.raises(ConfigurationError, match="SEGMENT_HOST"):
-        segment.send([], key="key")
+        segment.Endpoint("key").send([])
 
 
 def test_a_long_answer_is_cut() -> None:
@@ -112,7 +112,7 @@ def test_the_debug_log_never_shows_the_write_key(
     monkeypatch.setenv("SEGMENT_WRITE_KEY", "very-secret-key")
     monkeypatch.setenv("SEGMENT_HOST", "http://127.0.0.1:9")
     segment.log_requests([caplog.handler])
-    segment.send([{"userId": "1"}], key="very-secret-key")
+    segment.Endpoint("very-secret-key").send(['{"userId": "1"}'])
     logging.getLogger("segment").handlers = []
     assert '"userId": "1"' in caplog.text
     assert "very-secret-key" not in caplog.text

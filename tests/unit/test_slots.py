@@ -1,11 +1,12 @@
 """Slots and the rule that says when a task is complete."""
 
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 
-from luigi_tasks import SendTrack, SyncToSegment, invocation, markers
+from luigi_tasks import SendTrack, SyncToSegment, config, invocation, markers
 from luigi_tasks.invocation import Invocation
 
 START = datetime(2026, 1, 31, 10, 20, 30, 123000, tzinfo=timezone.utc)
@@ -51,12 +52,19 @@ def test_in_the_current_slot_only_markers_of_this_command_count() -> None:
     assert markers.for_slot(SendTrack(slot=SLOT), SLOT).not_before == START
 
 
+def test_hosts_that_share_a_run_count_every_marker_of_the_current_slot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(config, "sync", lambda: SimpleNamespace(once_per_slot=True))
+    assert markers.for_slot(SendTrack(slot=SLOT), SLOT).not_before is None
+
+
 def test_for_a_slot_that_is_over_every_marker_counts() -> None:
     slot = SLOT - timedelta(minutes=15)
     target = markers.for_slot(SendTrack(slot=slot), slot)
     assert target.not_before is None
     assert target.identity == "SendTrack/2026-01-31T1000"
-    assert target.params == {"slot": "2026-01-31T1000"}
+    assert target.params["slot"] == "2026-01-31T1000"
 
 
 def test_a_dry_run_has_an_identity_of_its_own_in_each_command() -> None:
