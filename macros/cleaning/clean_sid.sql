@@ -9,19 +9,19 @@ if(match({{ column }}, '^-?[0-9]{1,19}$'), {{ column }}, null)
 {#-
     What tells the rows of a table apart: the SID, or for a malformed one its
     text with a hash of the exported row. A spreadsheet gives many rows the same
-    text, and a row that is exported again unchanged must stay one row. For use
-    in a select from a base model.
+    text, and a row that is exported again unchanged must stay one row. From the
+    columns source_sid and content_hash.
 -#}
 {% macro row_key(sid) -%}
 ifNull(
             {{ sid }},
-            concat(source_sid, ' ', {{ content_hash() }})
+            concat(source_sid, ' ', hex(content_hash))
         )
 {%- endmacro %}
 
 {#- Hash of an exported row without where it came from. For a select from a base model. -#}
 {% macro content_hash() -%}
-hex(cityHash64(* except (_file, _line, _loaded_at)))
+cityHash64(* except (_load_id, _file, _line, _loaded_at))
 {%- endmacro %}
 
 {#- A reference to another row: like a SID, and 0 stands for none. -#}

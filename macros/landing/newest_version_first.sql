@@ -1,6 +1,9 @@
-{#- Order in which the newest version of a re-sent row comes first. -#}
-{% macro newest_version_first() -%}
-{{ exported_version() }} desc, _loaded_at desc, _line desc
+{#-
+    Order in which the newest version of each key comes first. The key leads, because the staging
+    models are sorted by theirs and need not be sorted as a whole then.
+-#}
+{% macro newest_version_first(key) -%}
+{{ key }}, {{ exported_version() }} desc, _loaded_at desc, _line desc, content_hash
 {%- endmacro %}
 
 {#-

@@ -11,7 +11,7 @@
 {%- if execute -%}
     {%- set present = {} -%}
     {%- for column in adapter.get_columns_in_relation(relation) -%}
-        {%- do present.update({column.name | upper: adapter.quote(column.name)}) -%}
+        {%- do present.update({column.name | upper: column}) -%}
     {%- endfor -%}
     {#- Where models are only compiled, for the docs, a missing table has no rows to read. -#}
     {%- if not present and flags.WHICH in ('build', 'run', 'test') -%}
@@ -23,11 +23,12 @@
     {%- endif -%}
 select
     {%- for column in retail_pro_columns(table_name) %}
-    {{ ('ifNull(toString(' ~ present[column | upper] ~ "), '')") if column | upper in present else "''" }} as {{ column }},
+    {{ as_text(present.get(column | upper)) }} as {{ column }},
     {%- endfor %}
-    {{ present.get('_FILE', "''") }} as _file,
-    toUInt64({{ present.get('_LINE', 0) }}) as _line,
-    toDateTime64({{ present.get('_LOADED_AT', 0) }}, 3, 'UTC') as _loaded_at
+    {{ as_text(present.get('_LOAD_ID')) }} as _load_id,
+    {{ as_text(present.get('_FILE')) }} as _file,
+    toUInt64({{ present['_LINE'].quoted if '_LINE' in present else 0 }}) as _line,
+    {{ as_time_of_arrival(present.get('_LOADED_AT')) }} as _loaded_at
 from {{ relation }}
 {%- if loads is not none and '_LOAD_ID' in present %}
 where _load_id = '' or _load_id in (select load_id from {{ loads }})
@@ -36,3 +37,23 @@ where _load_id = '' or _load_id in (select load_id from {{ loads }})
 select * from {{ relation }}
 {%- endif -%}
 {% endmacro %}
+
+{#- A column as text, empty for none; left alone where it is text, so that the primary key can be used. -#}
+{% macro as_text(column) -%}
+{%- if not column -%}
+''
+{%- elif column.dtype == 'String' -%}
+{{ column.quoted }}
+{%- else -%}
+ifNull(toString({{ column.quoted }}), '')
+{%- endif -%}
+{%- endmacro %}
+
+{#- The column with the time of arrival; 1970 for none. -#}
+{% macro as_time_of_arrival(column) -%}
+{%- if column and column.dtype == "DateTime64(3, 'UTC')" -%}
+{{ column.quoted }}
+{%- else -%}
+toDateTime64({{ column.quoted if column else 0 }}, 3, 'UTC')
+{%- endif -%}
+{%- endmacro %}

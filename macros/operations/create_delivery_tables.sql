@@ -7,6 +7,7 @@
 -#}
 {% macro create_delivery_tables() %}
 {%- if execute and flags.WHICH in ('build', 'run', 'seed', 'test', 'run-operation') -%}
+    {%- do refuse_half_a_cluster() -%}
     {%- do run_query('create database if not exists ' ~ target.schema ~ clickhouse_on_cluster()) -%}
     {%- for name, table in delivery_tables().items() -%}
         {%- set relation = target.schema ~ '.' ~ name ~ clickhouse_on_cluster() -%}
@@ -24,6 +25,27 @@
 {%- endif -%}
 {% endmacro %}
 
+{#-
+    Stops when dbt would replicate its tables and Luigi would not, or the other way round, and on
+    a cluster of several shards, where the tables of one would not be those of the others.
+-#}
+{% macro refuse_half_a_cluster() %}
+    {%- set named = env_var('CLICKHOUSE_CLUSTER', '') -%}
+    {%- if named != (target.cluster or '') or (target.name == 'cluster' and not named) -%}
+        {{ exceptions.raise_compiler_error(
+            "CLICKHOUSE_CLUSTER is '" ~ named ~ "' and the target is " ~ target.name ~ ". On a cluster set"
+            ~ " CLICKHOUSE_CLUSTER to its name and DBT_TARGET to cluster or to nothing; elsewhere unset CLICKHOUSE_CLUSTER."
+        ) }}
+    {%- endif -%}
+    {%- if named and run_query(
+        'select uniqExact(shard_num) from system.clusters where cluster = ' ~ sql_text(named)
+    ).columns[0].values()[0] > 1 -%}
+        {{ exceptions.raise_compiler_error(
+            "The cluster " ~ named ~ " has several shards. Set CLICKHOUSE_CLUSTER to one of a single shard; see docs/cluster.md."
+        ) }}
+    {%- endif -%}
+{% endmacro %}
+
 {#- ` on cluster NAME ` when the target has a cluster. -#}
 {% macro clickhouse_on_cluster() %}
     {{- return(" on cluster '" ~ target.cluster ~ "' " if target.cluster else ' ') -}}
@@ -31,7 +53,6 @@
 
 {#- Name and definition of each delivery table. -#}
 {% macro delivery_tables() %}
-{%- set replicated = 'Replicated' if target.cluster else '' -%}
 {%- set window = 'replicated_deduplication_window' if target.cluster else 'non_replicated_deduplication_window' -%}
 {{- return({
     'segment_delivery_ledger': {
@@ -56,7 +77,7 @@
             'sent_at': "DateTime64(3, 'UTC')",
             'recorded_at': "DateTime64(3, 'UTC')",
         },
-        'engine': "engine = " ~ replicated ~ "ReplacingMergeTree(recorded_at)
+        'engine': "engine = " ~ replicated('ReplacingMergeTree(recorded_at)') ~ "
     partition by toYYYYMM(enqueued_at) order by (enqueued_at, message_id)
     settings " ~ window ~ " = 10000",
     },
@@ -77,7 +98,7 @@
             'started_at': "DateTime64(3, 'UTC')",
             'message_ids': "Array(UUID)",
         },
-        'engine': "engine = " ~ replicated ~ "MergeTree
+        'engine': "engine = " ~ replicated('MergeTree') ~ "
     partition by toYYYYMM(started_at) order by (started_at, batch_id)
     settings " ~ window ~ " = 10000",
     },
@@ -87,7 +108,18 @@
             'purged_until': "DateTime64(6, 'UTC')",
             'purged_at': "DateTime64(3, 'UTC')",
         },
-        'engine': "engine = " ~ replicated ~ "MergeTree order by (call, purged_at)
+        'engine': "engine = " ~ replicated('MergeTree') ~ " order by (call, purged_at)
+    settings " ~ window ~ " = 100",
+    },
+    'segment_build_progress': {
+        'columns': {
+            'call': "LowCardinality(String)",
+            'staged_until': "DateTime64(6, 'UTC')",
+            'fingerprint': "String",
+            'finished_at': "DateTime64(6, 'UTC')",
+            'dbt_invocation_id': "String",
+        },
+        'engine': "engine = " ~ replicated('MergeTree') ~ " order by (call, finished_at)
     settings " ~ window ~ " = 100",
     },
     'segment_outbox_watermarks': {
@@ -96,7 +128,7 @@
             'settled_until': "DateTime64(6, 'UTC')",
             'updated_at': "DateTime64(6, 'UTC')",
         },
-        'engine': "engine = " ~ replicated ~ "ReplacingMergeTree(updated_at) order by call
+        'engine': "engine = " ~ replicated('ReplacingMergeTree(updated_at)') ~ " order by call
     settings " ~ window ~ " = 100",
     },
 }) -}}

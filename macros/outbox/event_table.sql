@@ -1,23 +1,30 @@
 {#-
     How an event table is kept: one row per message ever due, appended, never
     rebuilt, because it is the record of what was due. The contract makes dbt
-    insert by name; without one it inserts by position.
+    insert by name; without one it inserts by position. The projection finds what
+    was said of an entity. call: identify or track.
 -#}
-{% macro event_table() %}
+{% macro event_table(call) %}
     {{- return({
         'materialized': 'incremental',
         'incremental_strategy': 'append',
         'on_schema_change': 'fail',
         'full_refresh': false,
         'contract': {'enforced': true},
-        'engine': 'ReplicatedMergeTree()' if target.cluster else 'MergeTree()',
+        'engine': replicated('MergeTree()'),
         'partition_by': 'toYYYYMM(enqueued_at)',
         'order_by': '(enqueued_at, message_id)',
+        'projections': [{
+            'name': 'said',
+            'query': 'select entity_id, event, message_id, payload_hash, generation, enqueued_at order by entity_id',
+        }],
+        'settings': {'index_granularity': 1024},
+        'post_hook': "{{ record_progress('" ~ call ~ "') }}",
     }) -}}
 {% endmacro %}
 
-{#- The last message of each entity and event in the event table being built. -#}
-{% macro latest_events() -%}
+{#- The last message of each entity and event that is due, in the event table being built. -#}
+{% macro latest_events(due) -%}
 {%- if is_incremental() -%}
 select
         entity_id,
@@ -27,6 +34,7 @@ select
         argMax(generation, enqueued_at) as generation,
         max(enqueued_at) as last_enqueued_at
     from {{ this }}
+    where {{ changed_only('entity_id', due) }}
     group by entity_id, event
 {%- else -%}
 select

@@ -11,9 +11,11 @@ toJSONString(cast(
                 anonymous_id,
                 ({{ consent() }}, tuple(email)),
                 (
-                    order_id, receipt_number,
-                    total, subtotal, revenue, tax, shipping, discount, currency,
-                    products,
+                    {{ surely('order_id') }}, receipt_number,
+                    {{ surely('total') }}, subtotal, {{ surely('revenue') }},
+                    {{ surely('tax') }}, {{ surely('shipping') }}, {{ surely('discount') }},
+                    {{ surely('currency') }},
+                    sent_products,
                     store_name, store_code, subsidiary, payment_method, shipping_method,
                     'retail_pro'
                 )
@@ -44,4 +46,12 @@ toJSONString(cast(
                 )
             )'
         ))
+{%- endmacro %}
+
+{#-
+    A value that each order which may be sent has. The condition that it may be sent can be
+    evaluated after the message, since ClickHouse merges it with conditions on the message.
+-#}
+{% macro surely(column) -%}
+assumeNotNull({{ column }})
 {%- endmacro %}

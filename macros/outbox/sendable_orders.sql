@@ -18,20 +18,14 @@ select
         orders.*,
         orders.customer_sid as user_id,
         if(orders.customer_sid is null, {{ guest_ids[var('guest_orders')] }}, null) as anonymous_id,
-        products.products as products
+        arrayMap(
+            line -> (
+                line.product_id, line.product_id, line.item_sid, line.product_name, line.price,
+                line.quantity, line.position, line.weighed_quantity, line.category, line.brand,
+                line.variant, {{ surely('currency') }}, if(line.is_gift_card, true, null)
+            ), orders.products
+        ) as sent_products
     from {{ ref('orders') }} as orders
-    left join (
-        select
-            document_sid,
-            arraySort(product -> product.7, groupArray((
-                product_id, product_id, item_sid, product_name, price,
-                quantity, position, weighed_quantity, category, brand, variant,
-                currency, if(is_gift_card, true, null)
-            ))) as products
-        from {{ ref('order_lines') }}
-        where kind = '{{ kind }}'
-        group by document_sid
-    ) as products on orders.document_sid = products.document_sid
     where
         orders.kind = '{{ kind }}'
         and orders.failure_code is null
@@ -71,6 +65,8 @@ replaceOne({{ without_consent(without_empty('json', ['products'])) }}, ',"traits
     ifNull(anonymous_id, '') as anonymous_id,
     'order' as entity,
     assumeNotNull(document_sid) as entity_id,
+    buyer_sid,
+    row_key,
     {{ occurred_at }} as occurred_at,
     replaceOne({{ without_traits }}, '"context":{"traits":{}},', '') as body
 {%- endmacro %}

@@ -1,4 +1,4 @@
--- What each customer bought and brought back, over the orders that were or can be sent.
+-- What each touched customer bought and brought back, over the orders that were or can be sent.
 with orders as (
 
     select *
@@ -6,38 +6,30 @@ with orders as (
     where
         failure_code is null
         and customer_sid is not null
+        and {{ changed_only('buyer_sid', ref('int_customers_touched'), 'row_key') }}
         and (ifNull(document_sid, ''), kind) not in (
             select (entity_id, kind) from {{ ref('oversized_orders') }}
+            where {{ changed_only('buyer_sid', ref('int_customers_touched'), 'row_key') }}
         )
-
-),
-
-quantities as (
-
-    select
-        document_sid,
-        kind,
-        sum(quantity) as items
-    from {{ ref('order_lines') }}
-    group by document_sid, kind
 
 ),
 
 counted as (
 
     select
-        orders.customer_sid as customer_sid,
-        orders.kind as kind,
-        orders.occurred_at as occurred_at,
-        orders.currency as currency,
-        orders.store_code as store_code,
-        orders.store_key as store_key,
-        orders.revenue as revenue,
+        customer_sid,
+        kind,
+        occurred_at,
+        currency,
+        store_code,
+        store_key,
+        revenue,
         -- What is weighed is one piece on its line and may be 0.75 in the header.
-        ifNull(toInt64(ceil(abs(orders.header_quantity))), quantities.items) as items
+        ifNull(
+            toInt64(ceil(abs(header_quantity))),
+            toInt64(arraySum(tupleElement(products, 'quantity')))
+        ) as items
     from orders
-    left join quantities
-        on orders.document_sid = quantities.document_sid and orders.kind = quantities.kind
     union all
     select
         customer_sid,
@@ -56,12 +48,12 @@ stores as (
 
     select
         customer_sid,
-        argMax(last_store_code, (order_count, last_order_at)) as favorite_store
+        argMax(last_store_code, (order_count, last_order_at, store_key)) as favorite_store
     from (
         select
             customer_sid,
             store_key,
-            argMax(store_code, occurred_at) as last_store_code,
+            argMax(store_code, (occurred_at, store_code)) as last_store_code,
             count() as order_count,
             max(occurred_at) as last_order_at
         from counted

@@ -1,9 +1,15 @@
+{{ config(**state_table('row_key')) }}
+
+-- Customers as of the last build that worked on them; see the mart customers.
 with screened as (
 
     select
         *,
         upper('{{ var("default_timezone") }}') as default_zone
     from {{ ref('int_customers_screened') }}
+    where {{ changed_only('row_key', ref('int_customers_touched')) }}
+    -- As a setting, because unit tests put a query in the table's place.
+    settings final = 1
 
 ),
 
@@ -23,6 +29,7 @@ customers as (
 
     select
         -- ids
+        screened.row_key as row_key,
         screened.source_sid as source_sid,
         screened.customer_sid as customer_sid,
         screened.cust_id as cust_id,
@@ -71,8 +78,12 @@ customers as (
         ) as warnings,
         screened._file as _file,
         screened._line as _line,
-        screened._loaded_at as _loaded_at
+        screened._loaded_at as _loaded_at,
+
+        scope.staged_until as built_at,
+        toUInt8(0) as is_gone
     from screened
+    cross join {{ ref('int_build_scope') }} as scope
     left join order_totals on screened.customer_sid = order_totals.customer_sid
     left join zones as created_zones
         on ifNull(screened.created_zone, screened.default_zone) = created_zones.upper_zone

@@ -1,8 +1,14 @@
+{{ config(**state_table('row_key', [
+    {'name': 'facts', 'definition': 'order_facts_changed_at type minmax granularity 1'},
+    {'name': 'nobodys', 'definition': 'nobodys_email type bloom_filter granularity 1'},
+])) }}
+
+{%- set changed = ref('int_customers_changed') %}
 -- Customers with the e-mail address that is their own, their consent, and the reason why a row
 -- is nobody.
 with customers as (
 
-    select * from {{ ref('stg_retail_pro__customers') }}
+    select * from {{ ref('int_customers_current') }}
 
 ),
 
@@ -31,7 +37,8 @@ used_emails as (
 
     select
         email as used_email,
-        uniqExact(source_sid) as users
+        uniqExact(source_sid) as users,
+        email in (select email from {{ ref('int_emails_in_wide_use') }}) as is_in_wide_use
     from customers
     where email is not null
     group by email
@@ -68,6 +75,7 @@ screened as (
     select
         recognised.* except (email),
         ifNull(recognised.exclusion_reason, '') = 'dummy_customer'
+        or used_emails.is_in_wide_use
         or used_emails.users > {{ var('shared_email_limit') }} as has_nobodys_email,
         if(has_nobodys_email, null, recognised.email) as email,
         if(has_nobodys_email, recognised.email, null) as nobodys_email,
@@ -95,6 +103,48 @@ screened as (
     left join used_emails on recognised.email = used_emails.used_email
     left join consents on recognised.marketing_flag = consents.known_flag
 
+),
+
+-- What orders take from their customer, and when it last changed.
+dated as (
+
+    select
+        screened.*,
+        cityHash64(toString(
+            (email, nobodys_email, is_opted_in, consent_categories, exclusion_reason)
+        )) as order_facts,
+        scope.staged_until as built_at,
+        toUInt8(0) as is_gone
+    from screened
+    cross join {{ ref('int_build_scope') }} as scope
+
+),
+
+before as (
+
+    {% if is_incremental() -%}
+        select
+            row_key,
+            order_facts,
+            order_facts_changed_at
+        from {{ this }}
+        where row_key in (select row_key from {{ changed }})
+        -- As a setting, because unit tests put a query in the table's place.
+        settings final = 1
+    {%- else -%}
+        select
+            '' as row_key,
+            toUInt64(0) as order_facts,
+            toDateTime64(0, 6, 'UTC') as order_facts_changed_at
+        where false
+    {%- endif %}
+
 )
 
-select * from screened
+select
+    dated.*,
+    if(
+        before.order_facts = dated.order_facts, before.order_facts_changed_at, dated.built_at
+    ) as order_facts_changed_at
+from dated
+left join before on dated.row_key = before.row_key

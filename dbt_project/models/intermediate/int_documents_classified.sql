@@ -1,3 +1,5 @@
+{{ config(order_by='row_key') }}
+
 -- Documents with the order events they stand for, or why they stand for none.
 with documents as (
 
@@ -19,7 +21,7 @@ counted as (
         line_totals.sale_lines > 0 or documents.claims_sale as is_sale,
         line_totals.return_lines > 0 or documents.claims_return as is_return
     from documents
-    left join line_totals on documents.document_sid = line_totals.document_sid
+    left join line_totals on documents.row_key = line_totals.document_sid
 
 ),
 

@@ -1,7 +1,10 @@
+{#- The reference seeds are small, and sorting all documents by what they are joined on is not. -#}
+{{ config(order_by='row_key', query_settings={'join_algorithm': 'hash'}) }}
+
 -- Documents with the store, currency and instant that the reference seeds give them.
 with documents as (
 
-    select * from {{ ref('stg_retail_pro__documents') }}
+    select * from {{ ref('int_documents_current') }}
 
 ),
 

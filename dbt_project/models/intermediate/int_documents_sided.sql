@@ -1,3 +1,5 @@
+{{ config(order_by='row_key') }}
+
 -- Documents with what their header says about the sides they have, sale and return. Quantities
 -- count before flags, and these before the kind of receipt. What is unreadable is claimed: the
 -- order is held then, and not passed over.

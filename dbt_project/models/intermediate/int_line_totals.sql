@@ -1,3 +1,5 @@
+{{ config(order_by='document_sid') }}
+
 -- Per document: how many lines each side has, and what they are worth.
 with lines as (
 
@@ -13,6 +15,7 @@ with lines as (
             ), []
         ) as missing_numbers
     from {{ ref('int_lines_directed') }}
+    where left_out_reason not in ('sid_malformed', 'kit_component')
 
 ),
 

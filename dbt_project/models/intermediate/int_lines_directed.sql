@@ -1,4 +1,7 @@
--- Lines of known documents with the side of the receipt that they belong to.
+{{ config(order_by='document_sid') }}
+
+-- Lines of known documents with the side of the receipt that they belong to, and why they are
+-- in no order.
 with items as (
 
     select * from {{ ref('int_document_items_current') }}
@@ -8,7 +11,7 @@ with items as (
 documents as (
 
     select
-        document_sid as known_document_sid,
+        row_key as known_document_sid,
         currency,
         minor_units,
         claims_sale and not claims_return as is_sale_only,
@@ -33,7 +36,8 @@ signed_documents as (
 directed as (
 
     select
-        items.*,
+        items.* except (document_sid),
+        documents.known_document_sid as document_sid,
         multiIf(
             items.item_type = 1, 'sale',
             items.item_type = 2, 'return',
@@ -45,7 +49,7 @@ directed as (
             'return',
             documents.is_silent and documents.has_sale = 1 and ifNull(documents.has_return, 0) = 0,
             'sale',
-            items.document_sid in (select document_sid from signed_documents), 'sale',
+            ifNull(items.document_sid, '') in (select document_sid from signed_documents), 'sale',
             'unknown'
         ) as direction,
         ifNull(
@@ -55,8 +59,7 @@ directed as (
         documents.currency as currency,
         documents.minor_units as minor_units
     from items
-    inner join documents on items.document_sid = documents.known_document_sid
-    where items.line_sid is not null and ifNull(items.kit_flag, 0) != 5
+    inner join documents on ifNull(items.document_sid, '') = documents.known_document_sid
 
 ),
 
@@ -72,7 +75,16 @@ measured as (
             is_weighed,
             {{ round_to_minor_units('price * measured_quantity', 'minor_units') }},
             price
-        ) as event_price
+        ) as event_price,
+        multiIf(
+            line_sid is null, 'sid_malformed',
+            ifNull(kit_flag, 0) = 5, 'kit_component',
+            direction = 'other', 'neither_sale_nor_return',
+            direction = 'unknown', 'direction_unknown',
+            measured_quantity = 0, 'zero_quantity',
+            {{ "ifNull(kit_flag, 0) = 10, 'gift_card'," if var('exclude_gift_cards') }}
+            ''
+        ) as left_out_reason
     from directed
 
 )

@@ -1,12 +1,14 @@
+{{ config(order_by='document_sid') }}
+
+-- The lines of sales and returns that this build works on, as they go out.
 with lines as (
 
     select *
     from {{ ref('int_lines_directed') }}
     where
-        direction in ('sale', 'return')
-        and measured_quantity != 0
+        left_out_reason = ''
+        and measured_quantity is not null
         and price is not null
-        and not ({{ var('exclude_gift_cards') }} and ifNull(kit_flag, 0) = 10)
 
 ),
 
@@ -15,7 +17,7 @@ order_lines as (
     select
         -- ids
         source_sid as line_sid,
-        assumeNotNull(document_sid) as document_sid,
+        document_sid,
         direction as kind,
         coalesce(alu, item_sid) as product_id,
         item_sid,

@@ -1,3 +1,6 @@
+{{ config(**state_table('(buyer_sid, row_key, kind)')) }}
+
+-- Sales and returns as of the last build that worked on them; see the mart orders.
 with sales_and_returns as (
 
     select * from {{ ref('int_sales_valued') }}
@@ -15,7 +18,11 @@ documents as (
 customers as (
 
     select * from {{ ref('int_customers_screened') }}
-    where customer_sid is not null
+    where
+        customer_sid is not null
+        and {{ changed_only('row_key', ref('int_documents_changed'), 'buyer_sid') }}
+    -- As a setting, because unit tests put a query in the table's place.
+    settings final = 1
 
 ),
 
@@ -33,13 +40,25 @@ dummies as (
 -- Addresses of dummies and those that many share; tills copy them onto documents.
 nobodys_emails as (
 
-    select nobodys_email as email
-    from {{ ref('int_customers_screened') }}
-    where nobodys_email is not null
-    union all
     select lower(trim(value)) as email
     from {{ ref('dummy_customers') }}
     where match_by = 'email'
+    union all
+    select nobodys_email as email
+    from {{ ref('int_customers_screened') }}
+    where {{ changed_only('nobodys_email', 'documents', 'email') }} and nobodys_email is not null
+    settings final = 1
+
+),
+
+products as (
+
+    select
+        document_sid,
+        kind,
+        arraySort(product -> product.position, groupArray({{ product_of_line() }})) as products
+    from {{ ref('int_order_lines') }}
+    group by document_sid, kind
 
 ),
 
@@ -47,6 +66,7 @@ orders as (
 
     select
         -- ids
+        ifNull(documents.customer_sid, '') as buyer_sid,
         amounts.row_key as row_key,
         amounts.source_sid as source_sid,
         amounts.document_sid as document_sid,
@@ -87,6 +107,9 @@ orders as (
         amounts.discount as discount,
         amounts.header_quantity as header_quantity,
 
+        -- lines
+        products.products as products,
+
         -- flags
         if(customer_sid is null, null, customers.is_opted_in = 1) as is_opted_in,
         if(customer_sid is null, [], customers.consent_categories) as consent_categories,
@@ -118,8 +141,10 @@ orders as (
     from sales_and_returns as amounts
     inner join documents
         on amounts.row_key = documents.row_key
+    left join products
+        on amounts.row_key = products.document_sid and amounts.kind = products.kind
     left join customers on documents.customer_sid = customers.customer_sid
 
 )
 
-select * from orders
+{{ with_those_gone('orders', ['buyer_sid', 'row_key', 'kind']) }}

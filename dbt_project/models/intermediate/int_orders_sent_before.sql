@@ -1,12 +1,29 @@
 -- Orders that came due and cannot be sent as they are now, such as one that came back with an
 -- unknown currency or held, as they were said last. They go on counting for their customer.
-with unsendable_documents as (
+with orders as (
 
-    select document_sid from {{ ref('int_documents_classified') }}
-    where non_event_reason is not null
-    union all
-    select document_sid from {{ ref('orders') }}
+    select * from {{ ref('orders') }}
+    where {{ changed_only('buyer_sid', ref('int_customers_touched'), 'row_key') }}
+
+),
+
+unsendable_documents as (
+
+    select
+        buyer_sid,
+        document_sid
+    from orders
     where failure_code is not null
+    union all
+    select
+        buyer_sid,
+        document_sid
+    from {{ ref('int_document_states') }}
+    where
+        non_event_reason is not null
+        and {{ changed_only('buyer_sid', ref('int_customers_touched'), 'row_key') }}
+    -- As a setting, because unit tests put a query in the table's place.
+    settings final = 1
 
 ),
 
@@ -15,8 +32,19 @@ sendable_orders as (
     select
         assumeNotNull(document_sid) as sendable_sid,
         kind
-    from {{ ref('orders') }}
+    from orders
     where failure_code is null
+
+),
+
+-- The projection of the events finds their keys, and these the messages.
+sent as (
+
+    select
+        enqueued_at,
+        message_id
+    from {{ ref('segment_track_events') }}
+    where entity_id in (select document_sid from unsendable_documents)
 
 ),
 
@@ -29,7 +57,7 @@ last_messages as (
         argMax(user_id, enqueued_at) as customer_sid,
         minIf(occurred_at, event != 'Order Updated') as occurred_at
     from {{ ref('segment_track_events') }}
-    where entity_id in (select document_sid from unsendable_documents)
+    where (enqueued_at, message_id) in (select * from sent)
     group by document_sid, kind
 
 )
@@ -55,4 +83,8 @@ select
         JSONExtractArrayRaw(message, 'properties', 'products')
     ) as items
 from last_messages
-where customer_sid != '' and (document_sid, kind) not in (select * from sendable_orders)
+where
+    customer_sid != ''
+    -- What was said of one customer and is another's now counts for neither.
+    and (customer_sid, document_sid) in (select * from unsendable_documents)
+    and (document_sid, kind) not in (select * from sendable_orders)

@@ -1,3 +1,5 @@
+{{ config(order_by='row_key') }}
+
 -- The return side of each document: amounts from RETURN_* columns, else from its lines.
 with returns as (
 

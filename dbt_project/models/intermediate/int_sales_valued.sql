@@ -1,3 +1,5 @@
+{{ config(order_by='row_key') }}
+
 -- The sale side of each document, with tax taken out of the subtotal where it is included.
 with sales as (
 

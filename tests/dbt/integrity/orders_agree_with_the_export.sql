@@ -1,7 +1,30 @@
--- Days, currencies and kinds of order whose sums are not those of the export's text. Each order
--- is compared with the exported version that it agrees with, or else with any. Documents
--- without an order are the business of rows_are_accounted_for.
-with returned_lines as (
+-- Of what the last build worked on: days, currencies and kinds of order whose sums are not those
+-- of the export's text. Each order is compared with the exported version that it agrees with, or
+-- else with any. Documents without an order are the business of rows_are_accounted_for.
+with exported_documents as (
+
+    {{ exported_rows_of_this_build(
+        ref('base_retail_pro__documents'), ref('stg_retail_pro__documents')
+    ) }}
+
+),
+
+exported_lines as (
+
+    {{ exported_rows_of_this_build(
+        ref('base_retail_pro__document_items'), ref('stg_retail_pro__document_items'),
+        "ifNull(document_sid, '')"
+    ) }}
+
+),
+
+built_orders as (
+
+    {{ orders_of_this_build(ref('orders')) }}
+
+),
+
+returned_lines as (
 
     select
         trim(DOC_SID) as sid,
@@ -9,7 +32,7 @@ with returned_lines as (
         abs({{ exported_number('QTY') }}) as quantity,
         {{ exported_number("if(trim(DIP_PRICE) = '', PRICE, DIP_PRICE)") }} as price,
         {{ exported_number('TAX_AMT') }} as unit_tax
-    from {{ ref('base_retail_pro__document_items') }}
+    from exported_lines
     where toInt64OrZero(trim(ITEM_TYPE)) in (0, 2) and toInt64OrZero(trim(KIT_FLAG)) != 5
 
 ),
@@ -47,7 +70,7 @@ documents as (
         ) as tax,
         lower(left(trim(documents.USE_VAT), 1)) as vat,
         is_from_lines and not line_sums.is_one_version as is_unclear
-    from {{ ref('base_retail_pro__documents') }} as documents
+    from exported_documents as documents
     left join line_sums on trim(documents.SID) = line_sums.sid
 
 ),
@@ -96,7 +119,7 @@ orders as (
         sum(tax) as tax,
         sum(shipping) as shipping,
         sum(revenue) as revenue
-    from {{ ref('orders') }}
+    from built_orders
     where failure_code is null
     group by sid, kind
 
@@ -120,7 +143,7 @@ compared as (
         if(kind = 'sale', tupleElement(sales[1], 1), tupleElement(returns[1], 1)) as stated_total,
         if(kind = 'sale', tupleElement(sales[1], 2), tupleElement(returns[1], 2)) as stated_tax
     from orders
-    left join candidates on orders.sid = candidates.sid
+    {{ 'left' if built_everything() else 'inner' }} join candidates on orders.sid = candidates.sid
 
 )
 
@@ -138,3 +161,5 @@ select
 from compared
 group by day, currency_name, kind
 having wrong_orders > 0
+-- Of a large history too much to be held in memory.
+settings join_algorithm = 'full_sorting_merge,hash'

@@ -1,3 +1,4 @@
+{#- After a build over all rows; changed_rows_are_accounted_for looks at what another worked on. -#}
 -- Kinds of rows whose numbers do not add up: read = sent + unchanged + pending + held +
 -- rejected + resolved + not an event. And those with rows that were there before this build and
 -- have neither a message nor a reason after it; where a table does not say when its rows came,
@@ -43,4 +44,6 @@ select
     accounted.lost_rows as rows_without_message_or_reason
 from exported
 left join accounted on exported.entity_type = accounted.entity_type
-where exported_rows != accounted_rows or rows_without_message_or_reason > 0
+where
+    {{ built_everything() }}
+    and (exported_rows != accounted_rows or rows_without_message_or_reason > 0)

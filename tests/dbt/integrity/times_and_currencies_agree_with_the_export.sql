@@ -1,8 +1,23 @@
 {#- A few may differ: a clock that skips an hour in spring has times that are no instant. -#}
 {{ config(warn_if='>0', error_if='>20') }}
--- Orders whose currency is not the code of the exported name, or whose time, read back in a zone
--- of the subsidiary's, is not the exported one. Times that are not ISO 8601 are not compared.
-with documents as (
+-- Of what the last build worked on: orders whose currency is not the code of the exported name, or
+-- whose time, read back in a zone of the subsidiary's, is not the exported one. Times that are not
+-- ISO 8601 are not compared.
+with exported_documents as (
+
+    {{ exported_rows_of_this_build(
+        ref('base_retail_pro__documents'), ref('stg_retail_pro__documents')
+    ) }}
+
+),
+
+built_orders as (
+
+    {{ orders_of_this_build(ref('orders')) }}
+
+),
+
+documents as (
 
     select
         trim(SID) as sid,
@@ -12,7 +27,7 @@ with documents as (
             time -> match(time, '^[0-9]{4}(-[0-9]{2}){2}[T ][0-9]{2}(:[0-9]{2}){2}'),
             [trim(INVC_POST_DATE), trim(CREATED_DATETIME)]
         )) as times
-    from {{ ref('base_retail_pro__documents') }}
+    from exported_documents
     group by sid
 
 ),
@@ -77,8 +92,9 @@ compared as (
             ),
             exported_times
         ) as has_exported_time
-    from {{ ref('orders') }} as orders
-    left join documents on orders.source_sid = documents.sid
+    from built_orders as orders
+    {{ 'left' if built_everything() else 'inner' }} join documents
+        on orders.source_sid = documents.sid
     left join zones on documents.subsidiary = zones.subsidiary
     left join currencies on orders.currency = currencies.currency_code
     where orders.failure_code is null
@@ -88,3 +104,5 @@ compared as (
 select *
 from compared
 where not has_exported_currency or not has_exported_time
+-- Of a large history too much to be held in memory.
+settings join_algorithm = 'full_sorting_merge,hash'

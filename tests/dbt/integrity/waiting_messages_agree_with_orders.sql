@@ -9,6 +9,41 @@ with waiting as (
 
 ),
 
+waiting_documents as (
+
+    select
+        ifNull(customer_sid, '') as buyer_sid,
+        row_key
+    from {{ ref('stg_retail_pro__documents') }}
+    where row_key in (select entity_id from waiting)
+    group by buyer_sid, row_key
+
+),
+
+orders as (
+
+    select * from {{ ref('orders') }}
+    where
+        (buyer_sid, row_key) in (select * from waiting_documents)
+        and failure_code is null
+        and exclusion_reason is null
+
+),
+
+changed_refunds as (
+
+    select entity_id from {{ ref('order_refunded') }}
+    where
+        (buyer_sid, row_key) in (select * from waiting_documents)
+        and (entity_id, {{ payload_hash('body') }}) not in (
+            select
+                entity_id,
+                payload_hash
+            from waiting
+        )
+
+),
+
 last_events as (
 
     select
@@ -40,15 +75,15 @@ messages as (
             select
                 source_sid,
                 kind
-            from {{ ref('orders') }}
-            where failure_code is null and exclusion_reason is null
+            from orders
         )
-        and (entity_id, event) not in (
+        and not (kind = 'return' and entity_id in (select entity_id from changed_refunds))
+        and (entity_id, kind) not in (
             select
                 entity_id,
-                event_type
-            from {{ ref('unsendable_rows') }}
-            where entity_type = 'order'
+                kind
+            from {{ ref('oversized_orders') }}
+            where (buyer_sid, row_key) in (select * from waiting_documents)
         )
 
 ),
@@ -80,7 +115,7 @@ lines as (
         count() as products,
         sum(quantity) as quantity
     from {{ ref('order_lines') }}
-    where document_sid in (select entity_id from waiting)
+    where (buyer_sid, row_key) in (select * from waiting_documents)
     group by document_sid, kind
 
 ),
@@ -99,7 +134,7 @@ due as (
         sum(lines.products) as products,
         sum(lines.quantity) as quantity
     from messages
-    inner join {{ ref('orders') }} as orders
+    inner join orders
         on messages.entity_id = orders.document_sid and messages.kind = orders.kind
     left join lines
         on messages.entity_id = lines.document_sid and messages.kind = lines.kind

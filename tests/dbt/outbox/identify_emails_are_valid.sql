@@ -4,5 +4,6 @@ select
     body
 from {{ ref('identify') }}
 where
-    JSONHas(body, 'traits', 'email')
+    {{ changed_only('row_key', ref('int_customers_touched')) }}
+    and JSONHas(body, 'traits', 'email')
     and not match(JSONExtractString(body, 'traits', 'email'), '^[^@\\s]+@[^@\\s.]+(\\.[^@\\s.]+)+$')

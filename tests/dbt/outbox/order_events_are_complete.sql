@@ -7,16 +7,30 @@ with orders as (
     select
         entity_id,
         body,
-        JSONExtract(body, 'properties', 'Map(String, String)') as properties,
+        JSONExtractString(body, 'properties', 'currency') as currency,
+        JSONExtractString(body, 'properties', 'order_id') as order_id,
+        JSONExtractRaw(body, 'properties', 'total') as total,
+        JSONExtractRaw(body, 'properties', 'tax') as tax,
+        JSONExtractRaw(body, 'properties', 'shipping') as shipping,
         JSONExtractString(body, 'context', 'traits', 'email') as email
     from {{ ref('order_completed') }}
+    where {{ changed_only(
+        '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
+    ) }}
     union all
     select
         entity_id,
         body,
-        JSONExtract(body, 'properties', 'Map(String, String)') as properties,
+        JSONExtractString(body, 'properties', 'currency') as currency,
+        JSONExtractString(body, 'properties', 'order_id') as order_id,
+        JSONExtractRaw(body, 'properties', 'total') as total,
+        JSONExtractRaw(body, 'properties', 'tax') as tax,
+        JSONExtractRaw(body, 'properties', 'shipping') as shipping,
         JSONExtractString(body, 'context', 'traits', 'email') as email
     from {{ ref('order_refunded') }}
+    where {{ changed_only(
+        '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
+    ) }}
 
 )
 
@@ -25,9 +39,9 @@ select
     body
 from orders
 where
-    not match(properties['currency'], '^[A-Z]{3}$')
-    or not match(properties['total'], '^[0-9]+(\\.[0-9]+)?$')
-    or match(properties['tax'], '^-')
-    or match(properties['shipping'], '^-')
-    or properties['order_id'] = ''
+    not match(currency, '^[A-Z]{3}$')
+    or not match(total, '^[0-9]+(\\.[0-9]+)?$')
+    or match(tax, '^-')
+    or match(shipping, '^-')
+    or order_id = ''
     or (email != '' and not match(email, '^[^@\\s]+@[^@\\s.]+(\\.[^@\\s.]+)+$'))

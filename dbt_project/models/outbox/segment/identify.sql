@@ -76,6 +76,7 @@ select
     '' as anonymous_id,
     'customer' as entity,
     user_id as entity_id,
+    row_key,
     modified_at as occurred_at,
     {{ without_consent(without_empty('json', ['externalIds'])) }} as body
 from rendered

@@ -2,7 +2,9 @@
 -- for an exchange.
 with documents as (
 
-    select * from {{ ref('int_documents_classified') }}
+    select * from {{ ref('int_document_states') }}
+    -- As a setting, because unit tests put a query in the table's place.
+    settings final = 1
 
 ),
 

@@ -16,9 +16,9 @@ rendered as (
                 anonymous_id,
                 ({{ consent() }}, tuple(email)),
                 (
-                    order_id, document_sid, receipt_number,
-                    total, subtotal, tax, currency,
-                    products,
+                    {{ surely('order_id') }}, {{ surely('document_sid') }}, receipt_number,
+                    {{ surely('total') }}, subtotal, tax, {{ surely('currency') }},
+                    sent_products,
                     store_name, store_code, subsidiary, payment_method,
                     'retail_pro'
                 )

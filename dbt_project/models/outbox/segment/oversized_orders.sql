@@ -1,11 +1,12 @@
 -- Sales and refunds whose message is larger than Segment takes. Only long ones are rendered for
 -- it: a product takes some 300 bytes.
-with long_documents as (
+with long_orders as (
 
-    select document_sid
-    from {{ ref('order_lines') }}
-    group by document_sid
-    having count() > 30
+    select
+        buyer_sid,
+        row_key
+    from {{ ref('orders') }}
+    where length(products) > 30
 
 ),
 
@@ -18,11 +19,13 @@ messages as (
 )
 
 select
+    buyer_sid,
+    row_key,
     entity_id,
     event,
     if(event = 'Order Completed', 'sale', 'return') as kind,
     {{ message_size('body') }} as message_bytes
 from messages
 where
-    entity_id in (select document_sid from long_documents)
+    (buyer_sid, row_key) in (select * from long_orders)
     and message_bytes > {{ most_message_bytes() }}

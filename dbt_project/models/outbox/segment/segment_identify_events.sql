@@ -1,4 +1,4 @@
-{{ config(**event_table()) }}
+{{ config(**event_table('identify')) }}
 
 with customers as (
 
@@ -6,12 +6,13 @@ with customers as (
         *,
         {{ payload_hash('body') }} as payload_hash
     from {{ ref('identify') }}
+    where {{ changed_only('row_key', ref('int_customers_touched')) }}
 
 ),
 
 latest as (
 
-    {{ latest_events() }}
+    {{ latest_events('customers') }}
 
 ),
 
@@ -20,7 +21,7 @@ latest as (
 due as (
 
     select
-        customers.* except (payload_hash),
+        customers.* except (row_key, payload_hash),
         if(
             latest.entity_id = '',
             lower(hex(MD5(customers.payload_hash))),

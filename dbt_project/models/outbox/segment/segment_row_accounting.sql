@@ -27,10 +27,7 @@ with newest as (
 -- All rows as they were exported: what tells them apart, and their whole content.
 exported as (
 
-    {{ all_exported_rows([
-        trimmed('SID') ~ ' as source_sid',
-        row_key(clean_sid('SID')) ~ ' as row_key',
-    ]) }}
+    {{ all_staged_rows(['row_key', 'content_hash']) }}
 
 ),
 

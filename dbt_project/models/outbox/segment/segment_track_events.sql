@@ -1,12 +1,20 @@
-{{ config(**event_table()) }}
+{{ config(**event_table('track')) }}
 
 with completed_and_refunded as (
 
     select * from {{ ref('order_completed') }}
-    where {{ message_size('body') }} <= {{ most_message_bytes() }}
+    where
+        {{ message_size('body') }} <= {{ most_message_bytes() }}
+        and {{ changed_only(
+            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
+        ) }}
     union all
     select * from {{ ref('order_refunded') }}
-    where {{ message_size('body') }} <= {{ most_message_bytes() }}
+    where
+        {{ message_size('body') }} <= {{ most_message_bytes() }}
+        and {{ changed_only(
+            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
+        ) }}
 
 ),
 
@@ -16,13 +24,17 @@ updated as (
         *,
         {{ payload_hash('body') }} as payload_hash
     from {{ ref('order_updated') }}
-    where {{ message_size('body') }} <= {{ most_message_bytes() }}
+    where
+        {{ message_size('body') }} <= {{ most_message_bytes() }}
+        and {{ changed_only(
+            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
+        ) }}
 
 ),
 
 latest as (
 
-    {{ latest_events() }}
+    {{ latest_events('completed_and_refunded') }}
 
 ),
 
@@ -46,7 +58,7 @@ said as (
 due as (
 
     select
-        completed_and_refunded.*,
+        completed_and_refunded.* except (buyer_sid, row_key),
         '' as version,
         toUInt32(0) as generation
     from completed_and_refunded
@@ -55,7 +67,7 @@ due as (
         and completed_and_refunded.event = latest.event
     union all
     select
-        updated.* except (payload_hash),
+        updated.* except (buyer_sid, row_key, payload_hash),
         {{ chained_version('updated.payload_hash', 'said.message_id') }} as version,
         said.generation as generation
     from updated

@@ -52,8 +52,8 @@ lines as (
         _file,
         _line,
         _loaded_at
-    from {{ ref('int_document_items_current') }}
-    where line_sid is null or document_sid is null
+    from {{ ref('exported_lines') }}
+    where reason = 'sid_malformed'
 
 ),
 

@@ -1,6 +1,8 @@
+{{ config(**staged_table('row_key', ['email'])) }}
+
 with source as (
 
-    select * from {{ ref('base_retail_pro__customers') }}
+    {{ new_rows(ref('base_retail_pro__customers'), 'customer') }}
 
 ),
 
@@ -13,6 +15,8 @@ tidied as (
             'YTD_SALE', 'CREATED_DATETIME', 'ACTIVE', 'CUST_TYPE', 'MODIFIED_DATETIME',
             'POST_DATE', 'ROW_VERSION',
         ]) }}
+        {{ content_hash() }} as content_hash,
+        _load_id,
         _file,
         _line,
         _loaded_at
@@ -72,13 +76,14 @@ typed as (
         ) as unreadable_traits,
 
         -- origin
+        content_hash,
+        _load_id,
         _file,
         _line,
-        _loaded_at
+        _loaded_at,
+        {{ staged_at() }} as _staged_at
     from tidied
 
 )
 
 select * from typed
-order by {{ newest_version_first() }}
-limit 1 by row_key

@@ -1,6 +1,8 @@
+{{ config(**staged_table("(ifNull(document_sid, ''), row_key)", ['row_key'])) }}
+
 with source as (
 
-    select * from {{ ref('base_retail_pro__document_items') }}
+    {{ new_rows(ref('base_retail_pro__document_items'), 'document_item') }}
 
 ),
 
@@ -13,6 +15,8 @@ tidied as (
             'KIT_FLAG', 'DIP_PRICE', 'RETURNED_ITEM_INVOICE_SID', 'MODIFIED_DATETIME',
             'POST_DATE', 'ROW_VERSION',
         ]) }}
+        {{ content_hash() }} as content_hash,
+        _load_id,
         _file,
         _line,
         _loaded_at
@@ -61,13 +65,14 @@ typed as (
         {{ unreadable_columns(['RETURNED_ITEM_INVOICE_SID'], clean_sid) }} as malformed_references,
 
         -- origin
+        content_hash,
+        _load_id,
         _file,
         _line,
-        _loaded_at
+        _loaded_at,
+        {{ staged_at() }} as _staged_at
     from tidied
 
 )
 
 select * from typed
-order by {{ newest_version_first() }}
-limit 1 by row_key, _loaded_at

@@ -1,6 +1,8 @@
+{{ config(**staged_table('row_key', ['customer_sid'])) }}
+
 with source as (
 
-    select * from {{ ref('base_retail_pro__documents') }}
+    {{ new_rows(ref('base_retail_pro__documents'), 'document') }}
 
 ),
 
@@ -16,6 +18,8 @@ tidied as (
             'RETURN_SUBTOTAL_WITH_TAX', 'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
             'USE_VAT', 'REF_SALE_SID', 'MODIFIED_DATETIME', 'ROW_VERSION',
         ]) }}
+        {{ content_hash() }} as content_hash,
+        _load_id,
         _file,
         _line,
         _loaded_at
@@ -92,13 +96,14 @@ typed as (
         {{ unreadable_columns(['BT_CUID', 'REF_SALE_SID'], clean_sid) }} as malformed_references,
 
         -- origin
+        content_hash,
+        _load_id,
         _file,
         _line,
-        _loaded_at
+        _loaded_at,
+        {{ staged_at() }} as _staged_at
     from tidied
 
 )
 
 select * from typed
-order by {{ newest_version_first() }}
-limit 1 by row_key

@@ -1,0 +1,31 @@
+-- Lines that were on several documents, with the one that they are on now.
+with changed as (
+
+    select row_key from {{ ref('stg_retail_pro__document_items') }}
+    where {{ changed_only(
+        "ifNull(document_sid, '')", ref('int_documents_changed'), 'row_key'
+    ) }}
+
+),
+
+-- By hashes, since all lines of a large export are held in memory here.
+candidates as (
+
+    select cityHash64(row_key) as row_hash
+    from {{ ref('stg_retail_pro__document_items') }}
+    where {{ changed_only('row_key', 'changed') }}
+    group by row_hash
+    having
+        min(cityHash64(ifNull(document_sid, ''))) != max(cityHash64(ifNull(document_sid, '')))
+
+)
+
+select
+    row_key,
+    ifNull(document_sid, '') as document_sid
+from {{ ref('stg_retail_pro__document_items') }}
+where
+    {{ changed_only('row_key', 'changed') }}
+    and cityHash64(row_key) in (select row_hash from candidates)
+order by {{ newest_version_first('row_key') }}
+limit 1 by row_key

@@ -1,0 +1,36 @@
+{#-
+    Hook of an event model: notes what the build has got through, so that the next one begins
+    there. Only when all that the messages come from was in the same command, and the seeds too
+    where all rows were worked on. A build that stops earlier, at a data test for instance, notes
+    nothing, and the next one does its work again.
+-#}
+{% macro record_progress(call) %}
+    {%- if flags.EMPTY -%}
+        {{- return('') -}}
+    {%- endif -%}
+    {%- for id in message_ancestors().nodes if id not in selected_resources -%}
+        {%- if id.startswith('model.') or built_everything() -%}
+            {{- return('') -}}
+        {%- endif -%}
+    {%- endfor -%}
+insert into {{ target.schema }}.segment_build_progress
+select '{{ call }}', staged_until, fingerprint, now64(6, 'UTC'), '{{ invocation_id }}'
+from {{ target.schema }}.int_build_scope
+{% endmacro %}
+
+{#-
+    At the start: a command that makes any of it from all rows takes the fingerprint back, so that
+    what it leaves half done is made anew by the next one, with whatever settings.
+-#}
+{% macro take_back_progress() %}
+    {%- if execute and flags.WHICH in ('build', 'run', 'retry') and rebuilds_everything() -%}
+        {%- for id in message_ancestors().nodes if id in selected_resources -%}
+            {%- if loop.first -%}
+                {%- do run_query(
+                    'insert into ' ~ target.schema ~ ".segment_build_progress select call, max(staged_until), '', now64(6, 'UTC'), '"
+                    ~ invocation_id ~ "' from " ~ target.schema ~ '.segment_build_progress group by call'
+                ) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}
