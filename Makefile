@@ -79,10 +79,15 @@ lock: $(VENV)/installed-dev ## Resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra sandbox -c requirements-dev.lock pyproject.toml -o requirements.lock
 LOCK_FLAGS := --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-header --upgrade --quiet
 
-bench: $(VENV)/installed ## Measure the sender, its speed limit and the embedded ClickHouse
-	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/send.py
-	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/pace.py
-	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/clickhouse.py
+bench: $(VENV)/installed-dev ## Measure each claim about speed and write docs/benchmarks.md; SIZES="100000 10000000"
+	@rm -rf target/bench
+	@NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/outbox_cost.py --json target/bench/outbox_cost.json \
+		--sizes $(SIZES) --days $(DAYS)
+	@set -e; for script in cycle peers send pace load clickhouse; do \
+		NO_PROXY=127.0.0.1 $(BIN)/python benchmarks/$$script.py --json target/bench/$$script.json; done
+	@$(BIN)/python benchmarks/publish.py target/bench
+SIZES := 100000 500000
+DAYS := 2
 
 clean: down ## Stop the sandbox and remove its data, logs and build output
 	rm -rf $(or $(SANDBOX_DIR),.sandbox) target logs

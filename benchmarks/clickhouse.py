@@ -10,7 +10,6 @@ Both run several times in turn, so that what else the machine does meets both; m
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -29,11 +28,12 @@ os.environ["TZ"] = "UTC"  # read by the engine when it is loaded
 import chdb
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from rich.console import Console
-from rich.table import Table
+from report import Result, Row, parser_with_json, publish
 
 PROJECT = Path(__file__).resolve().parents[1]
 QUERIES = 300  # small queries per round
+SMALL = "SELECT 1"
+MOST_ADDED_MS, MOST_RATIO = 5.0, 1.2
 COLUMNS = {"id": "Int64", "name": "String", "amount": "Float64", "at": "DateTime"}
 
 
@@ -101,8 +101,8 @@ def select(client: Client) -> float:
 
 
 def main() -> None:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and publish."""
+    parser = parser_with_json(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of insert and select")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each way")
     arguments = parser.parse_args()
@@ -110,20 +110,21 @@ def main() -> None:
         path = Path(directory)
         (path / "served").mkdir()
         with server(path / "served") as (url, _):
-            measure(arguments.rows, arguments.rounds, url, str(path / "own"))
+            medians = measure(arguments.rows, arguments.rounds, url, str(path / "own"))
+    publish(result(medians), arguments.json)
 
 
-def measure(rows: int, rounds: int, url: str, path: str) -> None:
-    """Run both ways `rounds` times in turn and print the medians."""
+def measure(rows: int, rounds: int, url: str, path: str) -> dict[str, dict[str, float]]:
+    """Run both ways `rounds` times in turn; return the median milliseconds."""
     own = chdb.connect(path)
     address = urlsplit(url)
     clients = {
-        "server": clickhouse_connect.get_client(host=address.hostname, port=address.port),
         "engine": clickhouse_connect.get_client(interface="chdb", path=path),
+        "server": clickhouse_connect.get_client(host=address.hostname, port=address.port),
     }
     small = {
-        "server": over_http(url, "SELECT 1"),
         "engine": lambda: own.query("SELECT 1", "TabSeparated").bytes(),
+        "server": over_http(url, "SELECT 1"),
     }
     columns = rows_of(rows)
     found: dict[str, dict[str, list[float]]] = {}
@@ -134,33 +135,33 @@ def measure(rows: int, rounds: int, url: str, path: str) -> None:
     for _ in range(rounds):
         for way, run in small.items():
             for _ in range(QUERIES):
-                note("SELECT 1", way, seconds(run))
+                note(SMALL, way, seconds(run))
         for way, client in clients.items():
             note(f"insert of {rows:,} rows", way, insert(client, columns))
             note(f"select of {rows:,} rows", way, select(client))
-    show(
-        {
-            what: {way: statistics.median(t) for way, t in ways.items()}
-            for what, ways in found.items()
-        }
+    return {
+        what: {way: statistics.median(times) for way, times in ways.items()}
+        for what, ways in found.items()
+    }
+
+
+def result(medians: dict[str, dict[str, float]]) -> Result:
+    """The claim: little for a query, nothing to speak of for many rows."""
+    rows = [
+        Row(f"{what}, {way}", taken, "ms", taken / ways["engine"])
+        for what, ways in medians.items()
+        for way, taken in ways.items()
+    ]
+    added = medians[SMALL]["server"] - medians[SMALL]["engine"]
+    ratios = [ways["server"] / ways["engine"] for what, ways in medians.items() if what != SMALL]
+    return Result(
+        "clickhouse",
+        f"The HTTP interface of the embedded ClickHouse adds at most {MOST_ADDED_MS:g} ms to a "
+        f"query, and many rows take at most {MOST_RATIO:g} x the time that the engine alone takes.",
+        rows,
+        added <= MOST_ADDED_MS and max(ratios) <= MOST_RATIO,
+        "the engine alone",
     )
-
-
-def show(medians: dict[str, dict[str, float]]) -> None:
-    """Print the medians with difference and ratio."""
-    table = Table(title="milliseconds, medians")
-    for heading in ("", "engine", "server", "difference", "ratio"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for what, ways in medians.items():
-        engine, served = ways["engine"], ways["server"]
-        table.add_row(
-            what,
-            f"{engine:,.2f}",
-            f"{served:,.2f}",
-            f"{served - engine:+,.2f}",
-            f"{served / engine:.2f} x",
-        )
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -9,23 +9,21 @@ arrival as much of it as possible should be used. Then the server is away for a 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from uuid import uuid4
 
 import requests
 from local_server import serving
-from rich.console import Console
-from rich.table import Table
+from report import Result, Row, parser_with_json, publish
+from shop import use_own_environment
 
 from luigi_tasks import batches, config, pace, segment
 from luigi_tasks.patience import Patience
 
 KEY = "benchmark"
+LEAST_USED, MOST_AFTERMATH = 0.95, 5.0
 ARRIVALS: list[tuple[float, int]] = []
 AWAY = {"until": 0.0}
 
@@ -69,11 +67,11 @@ def post(limit: float, count: int) -> float:
     ).capped_messages
     began = time.perf_counter()
     for start in range(0, count, size):
-        bodies = [{"messageId": uuid4().hex} for _ in range(min(size, count - start))]
+        bodies = [json.dumps({"messageId": uuid4().hex}) for _ in range(min(size, count - start))]
 
-        def post_once(bodies: list[dict] = bodies) -> segment.Attempt:
+        def post_once(bodies: list[str] = bodies) -> segment.Attempt:
             with speed.slot(len(bodies)) as slot:
-                attempt = segment.send(bodies, key=KEY)
+                attempt = segment.Endpoint(KEY).send(bodies)
                 slot.answered = attempt.verdict.http_status > 0
             return attempt
 
@@ -88,38 +86,42 @@ def arrivals(url: str) -> list[tuple[float, int]]:
     return [tuple(item) for item in requests.get(f"{url}/arrivals", timeout=15).json()]
 
 
-def measure(limits: list[float], seconds: float, outage: float, url: str) -> None:
-    """Print one table for the limits, and one line for the outage."""
-    table = Table(title=f"{seconds:g} seconds of work at each limit")
-    for column in ("limit, events/s", "used", "busiest second"):
-        table.add_column(column, justify="right")
+def measure(limits: list[float], seconds: float, outage: float, url: str) -> Result:
+    """Post under each limit, and through an outage."""
+    rows, used, busiest = [], [], []
     for limit in limits:
         post(limit, round(limit * seconds))
         found = arrivals(url)
-        used = sum(count for _, count in found[:-1]) / (found[-1][0] - found[0][0])
-        busiest = max(sum(n for at, n in found if 0 <= at - first < 1) for first, _ in found)
-        table.add_row(f"{limit:g}", f"{used / limit:.1%}", f"{busiest}")
-    console = Console()
-    console.print(table)
-    if outage:
-        limit = limits[0]
-        requests.post(f"{url}/outage", data=f"{outage}", timeout=15)
-        took = post(limit, round(limit * seconds))
-        console.print(f"An outage of {outage:g} s (503) cost {took - seconds:.1f} s.")
+        rate = sum(count for _, count in found[:-1]) / (found[-1][0] - found[0][0])
+        most = max(sum(n for at, n in found if 0 <= at - first < 1) for first, _ in found)
+        used.append(rate / limit)
+        busiest.append(most / limit)
+        rows.append(Row(f"limit {limit:g}: rate", rate, "events/s", rate / limit))
+        rows.append(Row(f"limit {limit:g}: busiest second", most, "events", most / limit))
+    requests.post(f"{url}/outage", data=f"{outage}", timeout=15)
+    lost = post(limits[0], round(limits[0] * seconds)) - seconds
+    rows.append(Row(f"seconds lost to an outage (503) of {outage:g} s", lost, "s"))
+    return Result(
+        "pace",
+        f"No second has more arrivals than the limit, at least {LEAST_USED:.0%} of it is used, and "
+        f"an outage costs at most {MOST_AFTERMATH:g} s more than it lasts.",
+        rows,
+        max(busiest) <= 1 and min(used) >= LEAST_USED and lost <= outage + MOST_AFTERMATH,
+        "the limit",
+    )
 
 
 def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and publish."""
+    parser = parser_with_json(__doc__)
     parser.add_argument("--limit", type=float, nargs="+", default=[1000.0, 250.0])
     parser.add_argument("--seconds", type=float, default=10, help="work per limit")
-    parser.add_argument("--outage", type=float, default=30, help="seconds; 0 for none")
+    parser.add_argument("--outage", type=float, default=30, help="seconds")
     arguments = parser.parse_args()
-    started = datetime.now(timezone.utc)
     with serving(note_arrivals) as url:
-        os.environ["SEGMENT_HOST"] = url
-        measure(arguments.limit, arguments.seconds, arguments.outage, url)
-    Console().print(f"started {started:%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}")
+        use_own_environment({"SEGMENT_HOST": url})
+        found = measure(arguments.limit, arguments.seconds, arguments.outage, url)
+    publish(found, arguments.json)
 
 
 if __name__ == "__main__":
