@@ -57,7 +57,7 @@ target/docs/catalog.json: $(DBT_FILES) | $(VENV)/installed
 	@$(SANDBOX_ENV) $(BIN)/dbt --quiet docs generate --target-path target/docs
 
 test: $(VENV)/installed-dev ## Run all tests, one file per processor core at a time
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, and look at the books
 	@CHAOS_KILLS=200 CHAOS_PENDING=1000000 CHAOS_OUTAGE=30 \

@@ -224,7 +224,7 @@ class segment(luigi.Config):  # noqa: N801
         choices=("sdk", "wire"),
         default="sdk",
         description="sdk: the SDK encodes the messages again; wire: the text that ClickHouse "
-        "rendered goes out as it is, several times as fast. Env: SEGMENT_TRANSPORT.",
+        "rendered goes out as it is, without being parsed and encoded. Env: SEGMENT_TRANSPORT.",
     )
     connect_timeout_seconds = luigi.FloatParameter(
         default=5.0, description="Seconds to wait for a connection."

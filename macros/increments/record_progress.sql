@@ -9,7 +9,7 @@
         {{- return('') -}}
     {%- endif -%}
     {%- for id in message_ancestors().nodes if id not in selected_resources -%}
-        {%- if id.startswith('model.') or built_everything() -%}
+        {%- if id.startswith('model.') or works_on_everything() -%}
             {{- return('') -}}
         {%- endif -%}
     {%- endfor -%}

@@ -8,54 +8,36 @@
     {%- if not where -%}
         {{- return(relation) -}}
     {%- endif -%}
-    {%- set everything = built_everything() -%}
-    {%- set database = relation.schema -%}
-    {%- set where = where
-        | replace('this_build_documents', 'true' if everything else
-            '(buyer_sid, row_key) in (select buyer_sid, row_key from ' ~ database ~ '.int_documents_changed)')
-        | replace('this_build_customers', 'true' if everything else
-            'row_key in (select row_key from ' ~ database ~ '.int_customers_touched)') -%}
+    {#- By their names, since a generic test cannot use ref. -#}
+    {%- set documents = changed_only(
+        '(buyer_sid, row_key)', relation.schema ~ '.int_documents_changed', 'buyer_sid, row_key'
+    ) -%}
+    {%- set customers = changed_only('row_key', relation.schema ~ '.int_customers_touched') -%}
+    {%- set where = where | replace('this_build_documents', documents) | replace('this_build_customers', customers) -%}
     {{- return('(select * from ' ~ relation ~ ' where ' ~ where ~ ') as tested_rows') -}}
 {%- endmacro %}
 
-{#- Whether the last build worked on all rows. -#}
-{% macro built_everything() %}
-    {%- if not execute -%}
-        {{- return(true) -}}
-    {%- endif -%}
-    {%- set scope = load_relation(api.Relation.create(schema=target.schema, identifier='int_build_scope')) -%}
-    {{- return(not scope or run_query('select toUInt8(is_rebuild) from ' ~ scope).columns[0].values()[0] == 1) -}}
-{% endmacro %}
-
 {#-
-    The exported rows of what the last build worked on, as the export has them. Found by the
-    primary key of the landing table. staged: the staging model; key: the column or expression
-    that is among those of the changed documents.
+    The rows of the document or document_item table, as the export has them, that belong to what
+    the last build worked on. Found by the primary key of the landing table.
 -#}
-{% macro exported_rows_of_this_build(base, staged, key='row_key') -%}
+{% macro exported_rows_of_this_build(table_name) -%}
+{%- set base, staged, document_key = {
+    'document': (ref('base_retail_pro__documents'), ref('stg_retail_pro__documents'), 'row_key'),
+    'document_item': (
+        ref('base_retail_pro__document_items'), ref('stg_retail_pro__document_items'),
+        "ifNull(document_sid, '')"
+    ),
+}[table_name] -%}
 {%- set changed = ref('int_documents_changed') -%}
 select * from {{ base }}
-    {%- if not built_everything() %}
+    {%- if not works_on_everything() %}
     where (_loaded_at, SID) in (
         select
             _loaded_at,
             source_sid
         from {{ staged }}
-        where {{ key }} in (select row_key from {{ changed }})
-    )
-    {%- endif %}
-{%- endmacro %}
-
-{#- The rows of orders, or of their lines or messages, that the last build worked on. -#}
-{% macro orders_of_this_build(relation) -%}
-{%- set changed = ref('int_documents_changed') -%}
-select * from {{ relation }}
-    {%- if not built_everything() %}
-    where (buyer_sid, row_key) in (
-        select
-            buyer_sid,
-            row_key
-        from {{ changed }}
+        where {{ document_key }} in (select row_key from {{ changed }})
     )
     {%- endif %}
 {%- endmacro %}

@@ -4,7 +4,7 @@
     document first, which int_documents_changed has.
 -#}
 {% macro with_those_gone(relation, key) -%}
-{%- set changed = ref('int_documents_changed') -%}
+{%- set worked_on = of_changed_documents() -%}
 select
     {{ relation }}.*,
     assumeNotNull((select staged_until from {{ ref('int_build_scope') }})) as built_at,
@@ -22,7 +22,7 @@ from (
     settings final = 1
 )
 where
-    {{ changed_only('(buyer_sid, row_key)', changed, 'buyer_sid, row_key') }}
+    {{ worked_on }}
     and ({{ key | join(', ') }}) not in (select {{ key | join(', ') }} from {{ relation }})
 {%- endif %}
 {%- endmacro %}

@@ -11,14 +11,11 @@ where
             loaded_at
         from {{ ref('int_document_loads_superseded') }}
     )
-    and (
-        row_key not in (select row_key from {{ ref('int_lines_moved') }})
-        or (row_key, ifNull(document_sid, '')) in (
-            select
-                row_key,
-                document_sid
-            from {{ ref('int_lines_moved') }}
-        )
+    and (row_key, ifNull(document_sid, '')) not in (
+        select
+            row_key,
+            document_sid
+        from {{ ref('int_lines_moved') }}
     )
 order by ifNull(document_sid, ''), {{ newest_version_first('row_key') }}
 limit 1 by document_sid, row_key

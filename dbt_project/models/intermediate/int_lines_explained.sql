@@ -14,12 +14,6 @@ superseded as (
 
 ),
 
-moved as (
-
-    select * from {{ ref('int_lines_moved') }}
-
-),
-
 replaced as (
 
     select * from {{ ref('stg_retail_pro__document_items') }}
@@ -29,14 +23,11 @@ replaced as (
             select row_key from lines
             where document_sid in (select document_sid from superseded)
         )
-        and (
-            row_key not in (select row_key from moved)
-            or (row_key, ifNull(document_sid, '')) in (
-                select
-                    row_key,
-                    document_sid
-                from moved
-            )
+        and (row_key, ifNull(document_sid, '')) not in (
+            select
+                row_key,
+                document_sid
+            from {{ ref('int_lines_moved') }}
         )
     order by {{ newest_version_first('row_key') }}
     limit 1 by row_key

@@ -1,4 +1,6 @@
--- Lines that were on several documents, with the one that they are on now.
+{{ config(order_by='row_key') }}
+
+-- Documents that lines were on once and have left for another one.
 with changed as (
 
     select row_key from {{ ref('stg_retail_pro__document_items') }}
@@ -18,14 +20,30 @@ candidates as (
     having
         min(cityHash64(ifNull(document_sid, ''))) != max(cityHash64(ifNull(document_sid, '')))
 
+),
+
+versions as (
+
+    select * from {{ ref('stg_retail_pro__document_items') }}
+    where
+        {{ changed_only('row_key', 'changed') }}
+        and cityHash64(row_key) in (select row_hash from candidates)
+
+),
+
+newest as (
+
+    select
+        row_key,
+        ifNull(document_sid, '') as newest_document_sid
+    from versions
+    order by {{ newest_version_first('row_key') }}
+    limit 1 by row_key
+
 )
 
-select
+select distinct
     row_key,
     ifNull(document_sid, '') as document_sid
-from {{ ref('stg_retail_pro__document_items') }}
-where
-    {{ changed_only('row_key', 'changed') }}
-    and cityHash64(row_key) in (select row_hash from candidates)
-order by {{ newest_version_first('row_key') }}
-limit 1 by row_key
+from versions
+where (row_key, ifNull(versions.document_sid, '')) not in (select * from newest)

@@ -8,9 +8,7 @@ with documents as (
 document_states as (
 
     select * from {{ ref('int_document_states') }} final
-    where {{ changed_only(
-        '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-    ) }}
+    where {{ of_changed_documents() }}
 
 ),
 

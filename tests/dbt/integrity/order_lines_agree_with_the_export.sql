@@ -4,24 +4,20 @@
 -- rows_are_accounted_for.
 with exported_documents as (
 
-    {{ exported_rows_of_this_build(
-        ref('base_retail_pro__documents'), ref('stg_retail_pro__documents')
-    ) }}
+    {{ exported_rows_of_this_build('document') }}
 
 ),
 
 exported_lines as (
 
-    {{ exported_rows_of_this_build(
-        ref('base_retail_pro__document_items'), ref('stg_retail_pro__document_items'),
-        "ifNull(document_sid, '')"
-    ) }}
+    {{ exported_rows_of_this_build('document_item') }}
 
 ),
 
 built_lines as (
 
-    {{ orders_of_this_build(ref('order_lines')) }}
+    select * from {{ ref('order_lines') }}
+    where {{ of_changed_documents() }}
 
 ),
 
@@ -101,7 +97,7 @@ compared as (
             items.versions
         ) as agrees
     from order_lines
-    {{ 'left' if built_everything() else 'inner' }} join items
+    {{ 'left' if works_on_everything() else 'inner' }} join items
         on order_lines.line_sid = items.line_sid
     left join documents on order_lines.document_sid = documents.document_sid
 

@@ -3,24 +3,20 @@
 -- else with any. Documents without an order are the business of rows_are_accounted_for.
 with exported_documents as (
 
-    {{ exported_rows_of_this_build(
-        ref('base_retail_pro__documents'), ref('stg_retail_pro__documents')
-    ) }}
+    {{ exported_rows_of_this_build('document') }}
 
 ),
 
 exported_lines as (
 
-    {{ exported_rows_of_this_build(
-        ref('base_retail_pro__document_items'), ref('stg_retail_pro__document_items'),
-        "ifNull(document_sid, '')"
-    ) }}
+    {{ exported_rows_of_this_build('document_item') }}
 
 ),
 
 built_orders as (
 
-    {{ orders_of_this_build(ref('orders')) }}
+    select * from {{ ref('orders') }}
+    where {{ of_changed_documents() }}
 
 ),
 
@@ -143,7 +139,8 @@ compared as (
         if(kind = 'sale', tupleElement(sales[1], 1), tupleElement(returns[1], 1)) as stated_total,
         if(kind = 'sale', tupleElement(sales[1], 2), tupleElement(returns[1], 2)) as stated_tax
     from orders
-    {{ 'left' if built_everything() else 'inner' }} join candidates on orders.sid = candidates.sid
+    {{ 'left' if works_on_everything() else 'inner' }} join candidates
+        on orders.sid = candidates.sid
 
 )
 

@@ -7,26 +7,16 @@ with sendable as (
         event
     from {{ ref('identify') }}
     where {{ changed_only('row_key', ref('int_customers_touched')) }}
-    union all
-    select
-        entity_id,
-        event
-    from {{ ref('order_completed') }}
-    where
-        {{ changed_only(
-            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-        ) }}
-        and {{ message_size('body') }} <= {{ most_message_bytes() }}
-    union all
-    select
-        entity_id,
-        event
-    from {{ ref('order_refunded') }}
-    where
-        {{ changed_only(
-            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-        ) }}
-        and {{ message_size('body') }} <= {{ most_message_bytes() }}
+    {%- for messages in [ref('order_completed'), ref('order_refunded')] %}
+        union all
+        select
+            entity_id,
+            event
+        from {{ messages }}
+        where
+            {{ of_changed_documents() }}
+            and {{ message_size('body') }} <= {{ most_message_bytes() }}
+    {%- endfor %}
 
 ),
 

@@ -5,15 +5,14 @@
 -- ISO 8601 are not compared.
 with exported_documents as (
 
-    {{ exported_rows_of_this_build(
-        ref('base_retail_pro__documents'), ref('stg_retail_pro__documents')
-    ) }}
+    {{ exported_rows_of_this_build('document') }}
 
 ),
 
 built_orders as (
 
-    {{ orders_of_this_build(ref('orders')) }}
+    select * from {{ ref('orders') }}
+    where {{ of_changed_documents() }}
 
 ),
 
@@ -93,7 +92,7 @@ compared as (
             exported_times
         ) as has_exported_time
     from built_orders as orders
-    {{ 'left' if built_everything() else 'inner' }} join documents
+    {{ 'left' if works_on_everything() else 'inner' }} join documents
         on orders.source_sid = documents.sid
     left join zones on documents.subsidiary = zones.subsidiary
     left join currencies on orders.currency = currencies.currency_code

@@ -14,9 +14,7 @@ with orders as (
         JSONExtractRaw(body, 'properties', 'shipping') as shipping,
         JSONExtractString(body, 'context', 'traits', 'email') as email
     from {{ ref('order_completed') }}
-    where {{ changed_only(
-        '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-    ) }}
+    where {{ of_changed_documents() }}
     union all
     select
         entity_id,
@@ -28,9 +26,7 @@ with orders as (
         JSONExtractRaw(body, 'properties', 'shipping') as shipping,
         JSONExtractString(body, 'context', 'traits', 'email') as email
     from {{ ref('order_refunded') }}
-    where {{ changed_only(
-        '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-    ) }}
+    where {{ of_changed_documents() }}
 
 )
 

@@ -5,16 +5,12 @@ with completed_and_refunded as (
     select * from {{ ref('order_completed') }}
     where
         {{ message_size('body') }} <= {{ most_message_bytes() }}
-        and {{ changed_only(
-            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-        ) }}
+        and {{ of_changed_documents() }}
     union all
     select * from {{ ref('order_refunded') }}
     where
         {{ message_size('body') }} <= {{ most_message_bytes() }}
-        and {{ changed_only(
-            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-        ) }}
+        and {{ of_changed_documents() }}
 
 ),
 
@@ -26,9 +22,7 @@ updated as (
     from {{ ref('order_updated') }}
     where
         {{ message_size('body') }} <= {{ most_message_bytes() }}
-        and {{ changed_only(
-            '(buyer_sid, row_key)', ref('int_documents_changed'), 'buyer_sid, row_key'
-        ) }}
+        and {{ of_changed_documents() }}
 
 ),
 
