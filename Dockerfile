@@ -27,7 +27,7 @@ RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin
     && chown --recursive app:app target logs /var/lib/luigi /srv/docs
 
 COPY --from=packages /opt/venv /opt/venv
-COPY dbt_project.yml profiles.yml luigi.cfg ./
+COPY dbt_project.yml profiles.yml selectors.yml luigi.cfg ./
 COPY dbt_project dbt_project
 COPY macros macros
 COPY seeds seeds

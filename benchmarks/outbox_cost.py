@@ -121,8 +121,7 @@ def measure(sizes: list[int], days: int, url: str) -> list[Found]:
             for shop, size, one in zip(shops, sizes, found, strict=True):
                 console.log(f"{size:,}: day {day + 1}")
                 shop.use()
-                first, known = documents(size) + day * DAY, customers(size) + day * NEW_CUSTOMERS
-                shop.add(first=first, documents=DAY, customers=known, new_customers=NEW_CUSTOMERS)
+                add_day(shop, size, day + 1)
                 one.days.append(measure_day(shop))
         console.log(f"{sizes[-1]:,}: full refresh")
         shop, largest = shops[-1], found[-1]
@@ -150,8 +149,18 @@ def fill(shop: Shop, size: int) -> Found:
     build = shop.build()
     peak = shop.peak_memory_mb()
     events = sum(shop.deliver().values())
+    # All of a history enters at once here. A day later nothing of it is above the watermarks.
+    add_day(shop, size, 0)
+    shop.build()
+    shop.deliver()
     shop.wait_for_merges()
     return Found(events, build, peak)
+
+
+def add_day(shop: Shop, size: int, day: int) -> None:
+    """Add the receipts and customers of a day, counted from 0, to a shop."""
+    first, known = documents(size) + day * DAY, customers(size) + day * NEW_CUSTOMERS
+    shop.add(first=first, documents=DAY, customers=known, new_customers=NEW_CUSTOMERS)
 
 
 def measure_day(shop: Shop) -> Day:

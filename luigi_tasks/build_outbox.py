@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import luigi
 
-from luigi_tasks import config, dbt, markers, readiness
+from luigi_tasks import config, dbt, dbt_code, markers, readiness
 from luigi_tasks.lease import Lease
 from luigi_tasks.load_export import LoadExport
 from luigi_tasks.progress import TaskProgress
@@ -17,7 +18,10 @@ logger = logging.getLogger("luigi-interface.dbt")
 
 
 class BuildOutbox(SlotTask):
-    """Run `dbt build`: models, seeds and tests. A failed test stops the sync before it sends."""
+    """Run `dbt build`: models, seeds and tests. A failed test stops the sync before it sends.
+
+    While code and settings stay the same, views and seeds are left as they are.
+    """
 
     resources = {"dbt": 1}  # noqa: RUF012 - Luigi reads a plain class attribute
 
@@ -35,8 +39,9 @@ class BuildOutbox(SlotTask):
         if not config.is_dry_run():
             readiness.check_namespace()
         with Lease(), TaskProgress(self, "dbt build") as progress:
-            result = dbt.build(progress.update)
+            code = dbt_code.fingerprint(Path(config.dbt().project_dir), dbt.environment())
+            result = dbt.build(progress.update, dbt_code.selector(code))
             summary = f"{result.nodes} nodes built and tested"
             progress.finish(result.nodes, result.nodes, summary)
         logger.info("dbt: %s", summary)
-        self.output().touch(result.nodes, dbt_invocation_id=result.invocation_id)
+        self.output().touch(result.nodes, dbt_invocation_id=result.invocation_id, code=code)

@@ -55,11 +55,12 @@ class BuildResult:
     nodes: int
 
 
-def build(on_progress: OnProgress) -> BuildResult:
+def build(on_progress: OnProgress, selector: str | None = None) -> BuildResult:
     """Run `dbt build` and wait for it.
 
     Args:
         on_progress: Called with (nodes finished, nodes in all, what was finished).
+        selector: A selector of selectors.yml; None builds everything.
 
     Raises:
         BuildFailedError: dbt failed; names the nodes and the log.
@@ -73,14 +74,14 @@ def build(on_progress: OnProgress) -> BuildResult:
             "the dbt project."
         )
     log = BuildLog()
-    with _running(_command(settings), project, settings.stop_seconds) as process:
+    with _running(_command(settings, selector), project, settings.stop_seconds) as process:
         for line in process.stdout or ():
             _read_line(line, log, on_progress)
         code = process.wait()
     return _check(code, log, project / settings.target_path, project / settings.log_path)
 
 
-def _command(settings: config.dbt) -> list[str]:
+def _command(settings: config.dbt, selector: str | None) -> list[str]:
     return [
         _executable(),
         "build",
@@ -95,6 +96,7 @@ def _command(settings: config.dbt) -> list[str]:
         "--log-format",
         "json",
         "--no-use-colors",
+        *(("--selector", selector) if selector else ()),
     ]
 
 
@@ -107,7 +109,7 @@ def _executable() -> str:
     return found
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """This process's environment, with what luigi.cfg or the command line say of ClickHouse."""
     server, source = config.clickhouse(), config.retail_pro()
     environment = os.environ | {
@@ -137,7 +139,7 @@ def _running(
         process = subprocess.Popen(
             [sys.executable, "-I", leash.__file__, str(os.getpid()), *command],
             cwd=directory,
-            env=_environment(),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -30,6 +30,30 @@ where task_id = {task_id:String} and completed_at >= {not_before:DateTime64(3, '
 order by completed_at desc
 limit 1
 
+-- name: last_build
+-- What the last BuildOutbox noted, and the ids of the builds that came to their end last, for each call.
+select
+    (
+        select argMax(params, completed_at)
+        from {database:Identifier}.luigi_markers
+        where task_family = 'BuildOutbox'
+    ) as params,
+    (
+        select groupArray(last_id)
+        from (
+            select argMax(dbt_invocation_id, finished_at) as last_id
+            from {database:Identifier}.segment_build_progress
+            group by call
+        )
+    ) as finished
+
+-- name: landing_columns
+-- Of each landing table, in their order.
+select table, name, type
+from system.columns
+where database = {database:String}
+order by table, position
+
 -- name: outbox_cut
 -- What a send task takes on: all that is pending of its shard when it starts, but for the builds
 -- that are held back. All messages of a user are in one shard. min and max of nothing: the epoch.

@@ -20,7 +20,7 @@
             {'name': 'staged', 'definition': '_staged_at type minmax granularity 1'},
             {'name': 'loaded', 'definition': '_loaded_at type minmax granularity 1'},
         ],
-        'settings': {'index_granularity': 512},
+        'settings': {'index_granularity': 128},
     }) -}}
 {% endmacro %}
 
@@ -35,7 +35,7 @@
         'engine': replicated('ReplacingMergeTree(built_at, is_gone)'),
         'order_by': order_by,
         'indexes': indexes,
-        'settings': {'index_granularity': 512},
+        'settings': {'index_granularity': 128},
     }) -}}
 {% endmacro %}
 

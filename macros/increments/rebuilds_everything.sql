@@ -10,10 +10,12 @@
     {%- set progress = load_relation(
         api.Relation.create(schema=target.schema, identifier='segment_build_progress')
     ) -%}
-    {%- set known = run_query(
-        'select argMax(fingerprint, finished_at) from ' ~ progress ~ ' group by call'
-    ).columns[0].values() if progress else [] -%}
-    {{- return(known | length < 2 or known | reject('equalto', build_fingerprint()) | list | length > 0) -}}
+    {#- One row also of an empty table, which a first build leaves that broke off. -#}
+    {%- set calls_up_to_date = run_query(
+        "select countIf(last_fingerprint = '" ~ build_fingerprint()
+        ~ "') from (select argMax(fingerprint, finished_at) as last_fingerprint from " ~ progress ~ ' group by call)'
+    ).columns[0].values()[0] if progress else 0 -%}
+    {{- return(calls_up_to_date < 2) -}}
 {% endmacro %}
 
 {#- Whether each table of the source has the time of arrival. By way of the graph, since a macro of many models cannot use ref. -#}

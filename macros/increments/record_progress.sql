@@ -1,15 +1,16 @@
 {#-
     Hook of an event model: notes what the build has got through, so that the next one begins
-    there. Only when all that the messages come from was in the same command, and the seeds too
-    where all rows were worked on. A build that stops earlier, at a data test for instance, notes
-    nothing, and the next one does its work again.
+    there. Only when all that the messages come from was in the same command; views and seeds may
+    be missing where only new rows were worked on, since the code is that of the last build then.
+    A build that stops earlier, at a data test for instance, notes nothing, and the next one does
+    its work again.
 -#}
 {% macro record_progress(call) %}
     {%- if flags.EMPTY -%}
         {{- return('') -}}
     {%- endif -%}
     {%- for id in message_ancestors().nodes if id not in selected_resources -%}
-        {%- if id.startswith('model.') or works_on_everything() -%}
+        {%- if works_on_everything() or graph.nodes[id].config.materialized not in ('view', 'seed') -%}
             {{- return('') -}}
         {%- endif -%}
     {%- endfor -%}

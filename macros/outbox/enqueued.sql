@@ -24,15 +24,18 @@ select
     {{ payload_hash('due.body') }} as payload_hash,
     due.version as version,
     toUInt32(due.generation) as generation,
-    now64(6, 'UTC') + toIntervalMicrosecond(
-        row_number() over (order by occurred_at, due.entity_id, due.event)
-    ) as enqueued_at,
+    now64(6, 'UTC') + toIntervalMicrosecond(due.place) as enqueued_at,
     '{{ invocation_id }}' as dbt_invocation_id
 from (
     select
         *,
-        {{ message_hex("call", "event", "entity_id", "version", "generation") }} as message_hex
-    from {{ due }}
+        {{ message_hex("call", "event", "entity_id", "version", "generation") }} as message_hex,
+        -- A window function would hold all messages in memory.
+        rowNumberInAllBlocks() + 1 as place
+    from (
+        select * from {{ due }}
+        order by ifNull(occurred_at, now64(3, 'UTC')), entity_id, event
+    )
 ) as due
 {%- endmacro %}
 

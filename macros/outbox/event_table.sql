@@ -18,13 +18,16 @@
             'name': 'said',
             'query': 'select entity_id, event, message_id, payload_hash, generation, enqueued_at order by entity_id',
         }],
-        'settings': {'index_granularity': 1024},
+        'settings': {'index_granularity': 256},
         'post_hook': "{{ record_progress('" ~ call ~ "') }}",
     }) -}}
 {% endmacro %}
 
-{#- The last message of each entity and event that is due, in the event table being built. -#}
-{% macro latest_events(due) -%}
+{#-
+    The last message of each entity and event, in the event table being built, of those that the
+    build works on. changed: the model of their keys.
+-#}
+{% macro latest_events(changed) -%}
 {%- if is_incremental() -%}
 select
         entity_id,
@@ -34,7 +37,7 @@ select
         argMax(generation, enqueued_at) as generation,
         max(enqueued_at) as last_enqueued_at
     from {{ this }}
-    where {{ changed_only('entity_id', due) }}
+    where {{ changed_only('entity_id', changed, 'row_key') }}
     group by entity_id, event
 {%- else -%}
 select

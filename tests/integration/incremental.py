@@ -19,6 +19,7 @@ from tests.processes import PROJECT
 
 BUILD = ("build", "--exclude-resource-type", "test", "unit_test")
 RUN = ("run",)
+CHANGES = ("run", "--selector", "changes")
 
 # The address of an order that has none of its customer is as of the order's last build: when
 # others make it nobody's later, the order is not looked at again.

@@ -20,6 +20,7 @@ from tests.conftest import ClickHouseServer
 from tests.integration.hostile_rows import Batch, Delivery, Row, Shop
 from tests.integration.incremental import (
     BUILD,
+    CHANGES,
     RUN,
     Models,
     create_landing,
@@ -40,6 +41,7 @@ PARTS = (
     ("run", "--exclude", "segment_identify_events+"),
     ("run", "--select", "+int_document_states"),
     ("run", "--empty"),
+    ("run", "--selector", "changes", "--full-refresh"),
 )
 
 
@@ -81,7 +83,7 @@ def test_builds_of_what_is_new_end_where_a_build_of_all_rows_ends(
         stops = number > 0 and chance.random() < 0.5
         if stops:
             stop_half_way(grown, chance)
-        grown.build(*(BUILD if stops or not number else RUN))
+        grown.build(*(BUILD if stops or not number else CHANGES))
         grown.deliver_some()
         assert grown.violations() == {}, f"seed {seed}, batch {number}"
 
@@ -99,6 +101,16 @@ def stop_half_way(models: Models, chance: random.Random) -> None:
     assert models.finished() == before, "a build of a part must not count as one of all"
     if chance.random() < 0.5:
         models.lose_half_of_what_was_staged()
+
+
+def test_a_first_build_that_broke_off_is_made_up_for(make_models: MakeModels) -> None:
+    models = make_models()
+    land(models.client, models.landing, sales({"SID": "11", "CURRENCY_NAME": "US DOLLARS"}))
+    models.build(*BUILD, "--select", "+int_build_scope")
+    assert models.finished() == []
+    models.build(*BUILD)
+    assert due(models) == ["11"]
+    assert works_on_all_rows(models) is False
 
 
 def test_changed_settings_make_all_messages_anew_and_send_what_was_held(

@@ -72,9 +72,17 @@ class Shop:
         assert done.returncode == 0, f"{command} {arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
-    def sync(self, *arguments: str) -> str:
+    def sync(self, *arguments: str, **env: str) -> str:
         """Run one sync; `arguments` go to luigi."""
-        return self.run("luigi", "--module", "luigi_tasks", "SyncToSegment", *arguments)
+        return self.run("luigi", "--module", "luigi_tasks", "SyncToSegment", *arguments, **env)
+
+    def built(self) -> set[str]:
+        """Return how the nodes of the last dbt command are materialized."""
+        target = Path(self.env["DBT_TARGET_PATH"])
+        results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
+        nodes = json.loads((target / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+        built = [node["unique_id"] for node in results]
+        return {nodes[name]["config"]["materialized"] for name in built if name in nodes}
 
     def rows(self, sql: str) -> list[Any]:
         """Query ClickHouse; `{db}` and `{landing}` name the shop's databases."""
@@ -203,10 +211,20 @@ def test_scheduler_shows_the_tasks_with_progress(shop: Shop) -> None:
     assert "SyncToSegment" in history.text
 
 
-def test_second_sync_sends_nothing(shop: Shop) -> None:
+def test_second_sync_sends_nothing_and_leaves_views_and_seeds_alone(shop: Shop) -> None:
     before = shop.segment.stats()["received"]
+    assert {"seed", "view", "table", "incremental"} <= shop.built()
     assert "0 accepted, 0 rejected, 0 still pending" in shop.sync()
     assert shop.segment.stats()["received"] == before
+    assert shop.built() == {"table", "incremental", "test"}
+
+
+def test_a_sync_after_a_build_by_hand_or_another_setting_builds_everything(shop: Shop) -> None:
+    shop.run("dbt", "build", "--exclude-resource-type", "unit_test", "test")
+    shop.sync()
+    assert {"seed", "view"} <= shop.built()
+    shop.sync(RETAIL_PRO_EXTRA="another setting")
+    assert {"seed", "view"} <= shop.built()
 
 
 def test_one_new_customer_and_sale_send_exactly_that(shop: Shop) -> None:

@@ -117,13 +117,13 @@ def test_an_export_is_read_from_the_landing_tables(
 ) -> None:
     monkeypatch.setenv("RETAIL_PRO_EXPORT_DIR", export_dir)
     monkeypatch.setenv("RETAIL_PRO_SOURCE", source)
-    assert dbt._environment()["RETAIL_PRO_SOURCE"] == expected
+    assert dbt.environment()["RETAIL_PRO_SOURCE"] == expected
 
 
 def test_nothing_secret_is_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "very-secret-word")
     monkeypatch.setenv("SEGMENT_WRITE_KEY", "very-secret-key")
-    assert "very-secret" not in " ".join(dbt._command(dbt.config.dbt()))
+    assert "very-secret" not in " ".join(dbt._command(dbt.config.dbt(), None))
 
 
 WATCHED = """

@@ -22,7 +22,7 @@ def test_comments_are_not_sent() -> None:
 
 def test_databases_are_always_parameters() -> None:
     for name, sql in queries.load().items():
-        assert "{database:Identifier}" in sql, name
+        assert "{database:" in sql, name
 
 
 def test_a_query_is_found_by_name() -> None:

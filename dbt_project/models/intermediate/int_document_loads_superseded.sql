@@ -3,8 +3,9 @@
 -- that came with an older one, whatever came last.
 with items as (
 
+    -- Not named document_sid, which the condition would take for its column.
     select
-        assumeNotNull(document_sid) as document_sid,
+        assumeNotNull(document_sid) as item_document_sid,
         _loaded_at as loaded_at
     from {{ ref('stg_retail_pro__document_items') }}
     where
@@ -18,14 +19,14 @@ with items as (
 item_loads as (
 
     select
-        document_sid,
+        item_document_sid as document_sid,
         arrayJoin(loads) as loaded_at
     from (
         select
-            document_sid,
+            item_document_sid,
             groupUniqArray(loaded_at) as loads
         from items
-        group by document_sid
+        group by item_document_sid
         -- Most documents come once.
         having length(loads) > 1
     ) as several

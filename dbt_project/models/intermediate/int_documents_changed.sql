@@ -15,16 +15,17 @@ staged_lines as (
 
 ),
 
+-- With `union distinct` ClickHouse would not look up the keys by their projections.
 changed as (
 
     select row_key from {{ ref('stg_retail_pro__documents') }}
     where _staged_at > (select built_until from scope)
-    union distinct
+    union all
     -- A line may have been on another document before. Not named row_key, which is the line's.
     select ifNull(document_sid, '') as line_document
     from {{ ref('stg_retail_pro__document_items') }}
     where {{ changed_only('row_key', 'staged_lines') }}
-    union distinct
+    union all
     select row_key from {{ ref('stg_retail_pro__documents') }}
     where customer_sid in (
         select row_key from {{ ref('int_customers_screened') }}

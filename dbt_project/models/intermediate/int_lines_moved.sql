@@ -43,7 +43,10 @@ newest as (
 )
 
 select distinct
-    row_key,
-    ifNull(document_sid, '') as document_sid
+    versions.row_key as row_key,
+    ifNull(versions.document_sid, '') as document_sid
 from versions
-where (row_key, ifNull(versions.document_sid, '')) not in (select * from newest)
+-- Not as a condition: ClickHouse would not look up the keys above by their projection.
+left anti join newest
+    on versions.row_key = newest.row_key
+    and ifNull(versions.document_sid, '') = newest.newest_document_sid

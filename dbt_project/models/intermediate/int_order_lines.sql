@@ -33,9 +33,7 @@ order_lines as (
         currency,
 
         -- numerics
-        row_number() over (
-            partition by document_sid, direction order by line_number, source_sid
-        ) as position,
+        line_number,
         event_quantity as quantity,
         if(is_weighed, measured_quantity, null) as weighed_quantity,
         abs(event_price) as price,

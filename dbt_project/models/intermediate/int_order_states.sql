@@ -1,4 +1,6 @@
-{{ config(**state_table('(buyer_sid, row_key, kind)')) }}
+{{ config(**state_table('(buyer_sid, row_key, kind)', [
+    {'name': 'long', 'definition': 'length(products) type minmax granularity 1'},
+])) }}
 
 -- Sales and returns as of the last build that worked on them; see the mart orders.
 with sales_and_returns as (
@@ -56,7 +58,7 @@ products as (
     select
         document_sid,
         kind,
-        arraySort(product -> product.position, groupArray({{ product_of_line() }})) as products
+        {{ products_of_lines() }} as products
     from {{ ref('int_order_lines') }}
     group by document_sid, kind
 

@@ -26,13 +26,13 @@ due as (
         entity_id,
         event
     from {{ ref('segment_identify_events') }}
-    where {{ changed_only('entity_id', 'sendable') }}
+    where {{ changed_only('entity_id', ref('int_customers_touched'), 'row_key') }}
     union all
     select
         entity_id,
         event
     from {{ ref('segment_track_events') }}
-    where {{ changed_only('entity_id', 'sendable') }}
+    where {{ changed_only('entity_id', ref('int_documents_changed'), 'row_key') }}
 
 )
 

@@ -47,14 +47,12 @@ changed_refunds as (
 last_events as (
 
     select
-        message_id,
         entity_id,
-        event,
-        if(event = 'Order Refunded', 'return', 'sale') as kind
+        if(event = 'Order Refunded', 'return', 'sale') as kind,
+        argMax(message_id, enqueued_at) as message_id
     from {{ ref('segment_track_events') }}
     where entity_id in (select entity_id from waiting)
-    order by enqueued_at desc
-    limit 1 by entity_id, kind
+    group by entity_id, kind
 
 ),
 

@@ -1,5 +1,5 @@
 -- Sales and refunds whose message is larger than Segment takes. Only long ones are rendered for
--- it: a product takes some 300 bytes.
+-- it: a product takes some 300 bytes. int_order_states has an index of them.
 with long_orders as (
 
     select

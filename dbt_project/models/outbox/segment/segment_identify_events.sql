@@ -12,7 +12,7 @@ with customers as (
 
 latest as (
 
-    {{ latest_events('customers') }}
+    {{ latest_events(ref('int_customers_touched')) }}
 
 ),
 

@@ -28,7 +28,7 @@ updated as (
 
 latest as (
 
-    {{ latest_events('completed_and_refunded') }}
+    {{ latest_events(ref('int_documents_changed')) }}
 
 ),
 

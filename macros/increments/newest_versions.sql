@@ -1,0 +1,24 @@
+{#-
+    The newest version of each key among rows that can be in several. Most came once and are passed
+    on as they are: to sort them all, or to remember all keys, would take the memory of a history.
+    versions: a CTE of staged rows; key: the columns that tell rows apart, row_key among them.
+-#}
+{% macro newest_versions(versions, key='row_key') -%}
+select * from {{ versions }}
+where cityHash64(row_key) not in (select row_hash from several)
+union all
+select * from (
+    select * from {{ versions }}
+    where cityHash64(row_key) in (select row_hash from several)
+    order by {{ newest_version_first('row_key') }}
+    limit 1 by {{ key }}
+)
+{%- endmacro %}
+
+{#- The hashes of the row keys that several rows of a CTE have: the CTE `several` of newest_versions. -#}
+{% macro keys_of_several(versions) -%}
+select cityHash64(row_key) as row_hash
+    from {{ versions }}
+    group by row_hash
+    having count() > 1
+{%- endmacro %}
