@@ -1,4 +1,5 @@
-{{ config(order_by='document_sid') }}
+{#- With a choice ClickHouse would hold all documents in memory for the join. -#}
+{{ config(order_by='document_sid', query_settings={'join_algorithm': 'full_sorting_merge'}) }}
 
 -- Lines of known documents with the side of the receipt that they belong to, and why they are
 -- in no order.

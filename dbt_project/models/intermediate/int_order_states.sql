@@ -1,6 +1,10 @@
-{{ config(**state_table('(buyer_sid, row_key, kind)', [
-    {'name': 'long', 'definition': 'length(products) type minmax granularity 1'},
-])) }}
+{#- With a choice ClickHouse would hold all documents in memory for one of the joins. -#}
+{{ config(
+    query_settings={'join_algorithm': 'full_sorting_merge'},
+    **state_table('(buyer_sid, row_key, kind)', [
+        {'name': 'long', 'definition': 'length(products) type minmax granularity 1'},
+    ])
+) }}
 
 -- Sales and returns as of the last build that worked on them; see the mart orders.
 with sales_and_returns as (
