@@ -1,6 +1,6 @@
 """Whether a build may leave views, seeds and the seeds' tests as they are.
 
-They are half of the nodes of a build, and only code, settings and the columns of the landing tables
+They are two thirds of the nodes of a build, and only code, settings and the landing tables' columns
 change them. BuildOutbox notes a hash of these in its marker. When the hash is the same in the next
 slot, and no other build has come in between, the selector `changes` of selectors.yml is enough.
 """
