@@ -77,12 +77,16 @@ class Shop:
         return self.run("luigi", "--module", "luigi_tasks", "SyncToSegment", *arguments, **env)
 
     def built(self) -> set[str]:
-        """Return how the nodes of the last dbt command are materialized."""
+        """Return how the nodes of the last dbt command are materialized; hooks do not count."""
         target = Path(self.env["DBT_TARGET_PATH"])
         results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
         nodes = json.loads((target / "manifest.json").read_text(encoding="utf-8"))["nodes"]
         built = [node["unique_id"] for node in results]
-        return {nodes[name]["config"]["materialized"] for name in built if name in nodes}
+        return {
+            nodes[name]["config"]["materialized"]
+            for name in built
+            if name in nodes and nodes[name]["resource_type"] != "operation"
+        }
 
     def rows(self, sql: str) -> list[Any]:
         """Query ClickHouse; `{db}` and `{landing}` name the shop's databases."""
