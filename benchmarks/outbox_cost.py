@@ -182,6 +182,7 @@ def measure_day(shop: Shop) -> Day:
         costs = [shop.measure(partial(read_outbox, call)) for _ in range(READS)]
         reads.append(sorted(costs, key=lambda cost: cost.seconds)[READS // 2])
         pending += shop.send(call).accepted
+        outbox.advance_watermark(call)
     return Day(build, reads, pending, shop.append_seconds(since), marker_seconds())
 
 
