@@ -36,14 +36,7 @@ READS = 5
 OUTBOX_TIME, OUTBOX_ROWS, BUILD_TIME = 1.3, 1.5, 2.0
 """Limits of the ratios, largest against smallest shop."""
 MOST_MEMORY_GB = 8.0
-ALL_ROWS = (
-    "--threads",
-    "1",
-    "--exclude-resource-type",
-    "test",
-    "--exclude-resource-type",
-    "unit_test",
-)
+ALL_ROWS = ("--threads", "1", "--exclude-resource-type", "test")
 """How all rows are built: the memory of two models is not needed at once. Without data tests."""
 READ_EVENTS = 100_000_000
 """What the read rows are extrapolated to."""

@@ -29,11 +29,12 @@ from tests.integration.incremental import (
 )
 from tests.processes import PROJECT
 
-BATCHES = int(os.environ.get("INCREMENTAL_BATCHES", "3"))
+BATCHES = int(os.environ.get("INCREMENTAL_BATCHES", "4"))
 EVENTS = int(os.environ.get("INCREMENTAL_EVENTS", "40"))
 
 # Builds that stop somewhere. The one that comes after them makes up for it.
 PARTS = (
+    ("run", "--vars", "{shared_email_limit: 1}", "--exclude", "segment_track_events+"),
     ("run", "--vars", "{send_documents_without_lines: true}", "--exclude", "segment_track_events+"),
     ("run", "--exclude", "int_order_states+"),
     ("run", "--full-refresh", "--select", "int_order_states"),

@@ -22,7 +22,9 @@ def test_comments_are_not_sent() -> None:
 
 def test_databases_are_always_parameters() -> None:
     for name, sql in queries.load().items():
-        assert "{database:" in sql, name
+        # system.columns is asked about a database, and not read from one.
+        as_text = "where database = {database:String}" in sql and "from system.columns" in sql
+        assert "{database:Identifier}" in sql or as_text, name
 
 
 def test_a_query_is_found_by_name() -> None:
