@@ -11,7 +11,7 @@ runs several times in turn, and its best round counts: whatever else the machine
 The server, and ClickHouse for the way from outbox to ledger, run in processes of their own and
 share the machine's cores with the sender.
 
-    python benchmarks/send.py --documents 40000 --rounds 5
+    python benchmarks/send.py --documents 100000 --rounds 5
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def measure(shop: Shop, url: str, rounds: int, connections: int) -> Result:
         base="the SDK client",
         note=(
             f"{count:,} messages of {size:,.0f} characters, {config.segment().batch_messages} in a "
-            f"batch, best of {rounds} rounds; {connections} connections from outbox to ledger. "
+            f"batch, best of {rounds} rounds; {connections} connection(s) from outbox to ledger. "
             f"The transport wire reaches {wire / bare:.0%} of the bare loop."
         ),
     )
@@ -217,9 +217,9 @@ def measure(shop: Shop, url: str, rounds: int, connections: int) -> Result:
 def main() -> None:
     """Measure, and print a table."""
     parser = parser_with_json(__doc__)
-    parser.add_argument("--documents", type=int, default=40_000, help="receipts of the shop")
+    parser.add_argument("--documents", type=int, default=100_000, help="receipts of the shop")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each way")
-    parser.add_argument("--connections", type=int, default=2, help="connections of the sender")
+    parser.add_argument("--connections", type=int, default=1, help="connections of the sender")
     arguments = parser.parse_args()
 
     with open_shop(SEGMENT_WRITE_KEY=KEY) as shop, serving(say_yes) as url:

@@ -29,6 +29,8 @@ PARTS = (
 """Files and directories of the project that make up the code of a build."""
 SETTINGS = ("CLICKHOUSE_", "DBT_", "RETAIL_PRO_", "SEGMENT_NAMESPACE")
 """Beginnings of the names of the environment variables that it reads."""
+WITHOUT_EFFECT = frozenset({"DBT_TARGET_PATH", "DBT_LOG_PATH"})
+"""Where dbt writes its own files, which may be another place in each run."""
 PACKAGES = ("dbt-core", "dbt-clickhouse")
 SELECTOR = "changes"
 
@@ -50,7 +52,7 @@ def fingerprint(project: Path, environment: Mapping[str, str]) -> str:
     settings = {
         name: value
         for name, value in environment.items()
-        if name.startswith(SETTINGS) and "PASSWORD" not in name
+        if name.startswith(SETTINGS) and "PASSWORD" not in name and name not in WITHOUT_EFFECT
     }
     versions = {package: version(package) for package in PACKAGES}
     found.update(json.dumps([settings, versions, _landing_columns()], sort_keys=True).encode())

@@ -4,21 +4,21 @@
     versions: a CTE of staged rows; key: the columns that tell rows apart, row_key among them.
 -#}
 {% macro newest_versions(versions, key='row_key') -%}
+{%- set in_several -%}
+(
+        select cityHash64(row_key) as row_hash
+        from {{ versions }}
+        group by row_hash
+        having count() > 1
+    )
+{%- endset -%}
 select * from {{ versions }}
-where cityHash64(row_key) not in (select row_hash from several)
+where cityHash64(row_key) not in {{ in_several }}
 union all
 select * from (
     select * from {{ versions }}
-    where cityHash64(row_key) in (select row_hash from several)
+    where cityHash64(row_key) in {{ in_several }}
     order by {{ newest_version_first('row_key') }}
     limit 1 by {{ key }}
 )
-{%- endmacro %}
-
-{#- The hashes of the row keys that several rows of a CTE have: the CTE `several` of newest_versions. -#}
-{% macro keys_of_several(versions) -%}
-select cityHash64(row_key) as row_hash
-    from {{ versions }}
-    group by row_hash
-    having count() > 1
 {%- endmacro %}

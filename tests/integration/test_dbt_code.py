@@ -80,6 +80,7 @@ def test_another_file_is_other_code(
         ("RETAIL_PRO_SOURCE", True),
         ("SEGMENT_NAMESPACE", True),
         ("DBT_TARGET", True),
+        ("DBT_TARGET_PATH", False),
         ("CLICKHOUSE_PASSWORD", False),
         ("HOME", False),
     ],

@@ -24,11 +24,7 @@ counted as (
         store_code,
         store_key,
         revenue,
-        -- What is weighed is one piece on its line and may be 0.75 in the header.
-        ifNull(
-            toInt64(ceil(abs(header_quantity))),
-            toInt64(arraySum(tupleElement(products, 'quantity')))
-        ) as items
+        items
     from orders
     union all
     select

@@ -6,12 +6,6 @@ with versions as (
     select * from {{ ref('stg_retail_pro__customers') }}
     where {{ changed_only('row_key', ref('int_customers_changed')) }}
 
-),
-
-several as (
-
-    {{ keys_of_several('versions') }}
-
 )
 
 {{ newest_versions('versions') }}

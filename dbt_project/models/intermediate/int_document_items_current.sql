@@ -20,12 +20,6 @@ with versions as (
             from {{ ref('int_lines_moved') }}
         )
 
-),
-
-several as (
-
-    {{ keys_of_several('versions') }}
-
 )
 
 {{ newest_versions('versions', 'document_sid, row_key') }}

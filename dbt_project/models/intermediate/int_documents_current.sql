@@ -6,12 +6,6 @@ with versions as (
     select * from {{ ref('stg_retail_pro__documents') }}
     where {{ changed_only('row_key', ref('int_documents_changed')) }}
 
-),
-
-several as (
-
-    {{ keys_of_several('versions') }}
-
 )
 
 {{ newest_versions('versions') }}

@@ -111,7 +111,11 @@ orders as (
         amounts.tax as tax,
         amounts.shipping as shipping,
         amounts.discount as discount,
-        amounts.header_quantity as header_quantity,
+        -- What is weighed is one piece on its line and may be 0.75 in the header.
+        ifNull(
+            toInt64(ceil(abs(amounts.header_quantity))),
+            toInt64(arraySum(tupleElement(products.products, 'quantity')))
+        ) as items,
 
         -- lines
         products.products as products,
