@@ -212,7 +212,7 @@ def test_a_mended_order_that_was_rejected_is_accepted(desk: Desk) -> None:
     assert "retry_rejected" in desk.explain(REJECTED_ORDER)
 
     desk.add_sale(REJECTED_ORDER, "5", MODIFIED_DATETIME="2026-11-02T10:00:00Z")
-    desk.run("dbt", "build", "--exclude-resource-type", "unit_test")
+    desk.build()
     desk.operation("retry_rejected", call="track")
     desk.deliver()
     assert desk.failures(REJECTED_ORDER) == []
@@ -279,7 +279,7 @@ def test_reconcile_finds_what_lies_below_the_watermark_and_mends_it(desk: Desk) 
 def test_a_purge_that_would_reach_pending_messages_is_refused(desk: Desk) -> None:
     assert "31 or more" in desk.refused("purge_ledger", older_than_days=30)
     desk.add_customer("700000000000000003", FIRST_NAME="Bo")
-    desk.run("dbt", "build", "--exclude-resource-type", "unit_test")
+    desk.build()
     desk.age(100)
     before = desk.counts()
     refusal = desk.refused("purge_ledger", older_than_days=40)
@@ -338,7 +338,7 @@ def test_a_withdrawn_message_is_never_sent(desk: Desk) -> None:
     received = desk.segment.stats()["received"]
     desk.add_customer("700000000000000004", FIRST_NAME="Cy")
     desk.add_customer("700000000000000005", FIRST_NAME="Di")
-    desk.run("dbt", "build", "--exclude-resource-type", "unit_test")
+    desk.build()
     output = desk.operation(
         "withdraw", call="identify", entity_id="700000000000000004", note="a test's customer"
     )
