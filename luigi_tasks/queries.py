@@ -1,4 +1,7 @@
-"""Named queries, read once from queries.sql.
+"""Named queries, read once from the files in sql/.
+
+A query begins with a line "-- name:"; the comment under it says what it is for. {database} and
+other identifiers are parameters, bound by the server.
 
 queries.text("marker_exists")              the SQL of one query, comments removed
 queries.rows("brake_customers", since=at)  its rows, in the configured database
@@ -18,12 +21,22 @@ _HEADING = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 @cache
 def load() -> dict[str, str]:
-    """Return all queries by name."""
-    return parse((files("luigi_tasks") / "queries.sql").read_text(encoding="utf-8"))
+    """Return all queries by name.
+
+    Raises:
+        ValueError: As `parse`, or two files have a query of the same name.
+    """
+    queries: dict[str, str] = {}
+    for file in (files("luigi_tasks") / "sql").iterdir():
+        found = parse(file.read_text(encoding="utf-8"))
+        if twice := sorted(queries.keys() & found):
+            raise ValueError(f"{file.name} defines {', '.join(twice)} again: rename one of them.")
+        queries |= found
+    return queries
 
 
 def parse(source: str) -> dict[str, str]:
-    """Split a file of named queries.
+    """Split a text of named queries.
 
     Raises:
         ValueError: A name is used twice, a query has no text, or no comment says what it is for.
