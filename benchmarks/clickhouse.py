@@ -120,7 +120,10 @@ def measure(rows: int, rounds: int, url: str, path: str) -> dict[str, dict[str, 
     address = urlsplit(url)
     clients = {
         "engine": clickhouse_connect.get_client(interface="chdb", path=path),
-        "server": clickhouse_connect.get_client(host=address.hostname, port=address.port),
+        # As dbt and the tasks ask a server on the same machine.
+        "server": clickhouse_connect.get_client(
+            host=address.hostname, port=address.port, compress=False
+        ),
     }
     small = {
         "engine": lambda: own.query("SELECT 1", "TabSeparated").bytes(),
