@@ -8,6 +8,7 @@
 
 The messages are those of an invented chain, as dbt renders them; there is no rate limit. Each way
 runs several times in turn, and its best round counts: whatever else the machine does slows it down.
+So many messages are sent that opening connections weighs little; peers.py has it with few.
 The server, and ClickHouse for the way from outbox to ledger, run in processes of their own and
 share the machine's cores with the sender.
 

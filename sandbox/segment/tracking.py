@@ -77,6 +77,8 @@ class Tracking:
 
     async def answer(self, request: HttpRequest) -> Response:
         """Takes one request: stores it, then answers it."""
+        # Before its body is read and judged, which takes a busy machine some time.
+        arrived_at = datetime.now(timezone.utc)
         endpoint = request.path_params["call"]
         if endpoint not in _ENDPOINTS:
             raise HTTPException(404, f"no such call; known calls: {', '.join(_ENDPOINTS)}")
@@ -90,7 +92,7 @@ class Tracking:
             outcome = self._within_rate(outcome)
         else:
             outcome = outcome.refused(outcome.status, outcome.text, "refused by the fault script")
-        await self._keep(endpoint, outcome, fault)
+        await self._keep(endpoint, outcome, fault, arrived_at)
         return await misbehave(request, fault, _usual_answer(outcome))
 
     def _within_rate(self, outcome: Outcome) -> Outcome:
@@ -156,10 +158,11 @@ class Tracking:
             return rules.TOO_MANY_EVENTS
         return None
 
-    async def _keep(self, endpoint: str, outcome: Outcome, fault: Fault) -> None:
-        now = datetime.now(timezone.utc)
+    async def _keep(
+        self, endpoint: str, outcome: Outcome, fault: Fault, arrived_at: datetime
+    ) -> None:
         request = Request(
-            received_at=_iso(now),
+            received_at=_iso(arrived_at),
             endpoint=endpoint,
             status=scripted_status(fault, outcome.status),
             auth=outcome.auth,
@@ -171,7 +174,7 @@ class Tracking:
         )
         window = timedelta(seconds=self._settings.current.dedupe_window_s)
         states = await run_in_threadpool(
-            self._store.add, request, outcome.messages, _iso(now - window)
+            self._store.add, request, outcome.messages, _iso(arrived_at - window)
         )
         _log(request, states)
 

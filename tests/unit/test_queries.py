@@ -43,3 +43,14 @@ def test_a_query_is_found_by_name() -> None:
 def test_a_file_that_is_not_in_order_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match="one"):
         queries.parse(source)
+
+
+def test_two_files_with_a_query_of_one_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sql").mkdir()
+    for name in ("a.sql", "b.sql"):
+        (tmp_path / "sql" / name).write_text("-- name: one\n-- Says one.\nselect 1\n")
+    monkeypatch.setattr(queries, "files", lambda package: tmp_path)
+    with pytest.raises(ValueError, match="one again"):
+        queries.load.__wrapped__()
