@@ -6,7 +6,7 @@ time and memory are the whole command's, from the start of Python to its end. Be
 smallest file: a loop over csv.DictReader, and pyarrow without any check. Files and the server's
 data are in a temporary directory (TMPDIR), one size at a time, and are deleted.
 
-    python benchmarks/load.py --size-gb 0.5 2 5
+    python benchmarks/load.py --size-gb 0.5 2
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def rows_of(case: str, run: Run, base: Run, memory_base: Run) -> list[Row]:
 def main() -> None:
     """Measure what the command line says."""
     parser = parser_with_json(__doc__)
-    parser.add_argument("--size-gb", type=float, nargs="+", default=[0.5, 2])
+    parser.add_argument("--size-gb", type=float, nargs="+", default=[0.5, 5])
     arguments = parser.parse_args()
     smallest, *others = sorted(arguments.size_gb)
     first = load_size(smallest, peers=True)

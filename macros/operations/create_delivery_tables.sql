@@ -1,8 +1,8 @@
 {#-
     The tables that record deliveries. They are not dbt models: dbt makes them
     when they are missing and never rebuilds them, also on --full-refresh.
-    Ledger and events share partition and sort key, so that a bound on
-    enqueued_at prunes both. The deduplication window drops an append that is
+    Ledger and events share partition, sort key and size of granules, so that
+    a bound on enqueued_at prunes both. The deduplication window drops an append that is
     repeated with the same token after a lost answer.
 -#}
 {% macro create_delivery_tables() %}
@@ -79,7 +79,7 @@
         },
         'engine': "engine = " ~ replicated('ReplacingMergeTree(recorded_at)') ~ "
     partition by toYYYYMM(enqueued_at) order by (enqueued_at, message_id)
-    settings " ~ window ~ " = 10000",
+    settings index_granularity = 256, " ~ window ~ " = 10000",
     },
     'segment_delivery_attempts': {
         'columns': {

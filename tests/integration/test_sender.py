@@ -118,6 +118,25 @@ def test_messages_that_come_in_during_a_run_wait_for_the_next(outbox: Outbox, se
     assert sum(len(page) for page in reader.pages("track", cut, 1)) == 2
 
 
+def test_what_was_settled_is_not_read_again(outbox: Outbox) -> None:
+    """A merge puts the new rows of the ledger into one part with the old ones."""
+    outbox.client.command(
+        f"insert into {outbox.database}.segment_delivery_ledger (message_id, call, enqueued_at) "
+        "select generateUUIDv4(), 'track', "
+        "now64(6) - interval 3 hour + interval number microsecond from numbers(20000)"
+    )
+    outbox.client.command(f"optimize table {outbox.database}.segment_delivery_ledger final")
+    outbox.client.command(
+        f"insert into {outbox.database}.segment_outbox_watermarks select 'track', "
+        f"max(enqueued_at) - interval 100 microsecond, now() "
+        f"from {outbox.database}.segment_delivery_ledger"
+    )
+    outbox.enqueue("track", orders(10))
+    read = outbox.client.query(f"select count() from {outbox.database}.segment_track_outbox")
+    assert read.result_rows == [(10,)]
+    assert int(read.summary["read_rows"]) < 1000
+
+
 def test_pages_neither_skip_nor_repeat(outbox: Outbox) -> None:
     ids = outbox.enqueue("track", orders(10))
     cut = reader.cut("track")
