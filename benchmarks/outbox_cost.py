@@ -5,7 +5,7 @@ For each size a shop of its own is filled, built and delivered. Then some days f
 largest shop is also rebuilt with --full-refresh.
 
     python benchmarks/outbox_cost.py --sizes 100000 1000000
-    python benchmarks/outbox_cost.py --sizes 100000 1000000 10000000   # hours, and 20 GB of disk
+    python benchmarks/outbox_cost.py --sizes 100000 1000000 10000000   # an hour, and 20 GB of disk
 """
 
 from __future__ import annotations
@@ -239,11 +239,13 @@ def build_result(found: list[Found]) -> Result:
 
 
 def extrapolated_rows(found: list[Found], name: str, figure: Callable[[Day], float]) -> list[Row]:
-    """Rows that would be read in a shop of READ_EVENTS, by a line through the sizes."""
+    """Rows that would be read in a shop of READ_EVENTS, by the best line that does not fall."""
     if len(found) < 2:
         return []
     read = [one.median(figure) for one in found]
     slope, start = statistics.linear_regression([one.events for one in found], read)
+    if slope < 0:
+        slope, start = 0.0, statistics.mean(read)
     expected = start + slope * READ_EVENTS
     return [Row(f"{name}, extrapolated", expected, "rows", expected / read[0], READ_EVENTS)]
 
