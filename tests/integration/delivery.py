@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from luigi_tasks import delivery as sender
+from luigi_tasks import outbox as reader
+from luigi_tasks.lease import Lease
+from luigi_tasks.ledger import Ledger
 from tests.conftest import ClickHouseServer, SegmentServer
 
 EVENTS = Path(__file__).with_name("events.sql")
@@ -21,6 +25,8 @@ DELIVERY_TABLES = (
     "segment_outbox_watermarks",
 )
 OLD = timedelta(hours=2)
+SLOT = datetime(2026, 1, 31, 10, 15)
+Send = Callable[..., sender.Counts]
 
 EVENT_COLUMNS = (
     *("message_id", "call", "event", "user_id", "anonymous_id", "entity", "entity_id"),
@@ -142,3 +148,22 @@ def outbox(
     client.command(f"drop database {tables.database}")
     client.close()
     segment_server.reset()
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """The seconds that the sender would have waited."""
+    return []
+
+
+@pytest.fixture
+def send(outbox: Outbox, waits: list[float]) -> Send:
+    """Sends what an outbox shows, without really waiting."""
+
+    def run(call: str = "track") -> sender.Counts:
+        with Lease() as lease, Ledger(uuid.uuid4(), SLOT, call) as ledger:
+            key = "sandbox-write-key"
+            delivery = sender.Delivery(call, key, ledger, lease, sleep=waits.append)
+            return delivery.drain(reader.cut(call))
+
+    return run

@@ -13,33 +13,23 @@ from luigi_tasks import clickhouse
 from luigi_tasks import delivery as sender
 from luigi_tasks import outbox as reader
 from luigi_tasks.errors import (
-    ClickHouseUnavailableError,
     ConfigurationError,
     CredentialsRefusedError,
     EverythingRejectedError,
     LeaseLostError,
     LedgerUnwrittenError,
-    OutboxMissingError,
     SegmentUnavailableError,
 )
 from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Ledger
 from luigi_tasks.markers import MarkerTarget
 from tests.conftest import ClickHouseServer, SegmentServer
-from tests.integration.delivery import Outbox, customers, orders, outbox
+from tests.integration.delivery import SLOT, Outbox, Send, customers, orders, outbox, send, waits
 from tests.processes import free_port
 
-__all__ = ["outbox"]
+__all__ = ["outbox", "send", "waits"]
 
-SLOT = datetime(2026, 1, 31, 10, 15)
-Send = Callable[..., sender.Counts]
 SetSetting = Callable[[str, str, float], None]
-
-
-@pytest.fixture
-def waits() -> list[float]:
-    """The seconds that the sender would have waited."""
-    return []
 
 
 @pytest.fixture
@@ -54,19 +44,6 @@ def settings() -> Iterator[SetSetting]:
     yield change
     for section, name, value in before:
         parser.set(section, name, value)
-
-
-@pytest.fixture
-def send(outbox: Outbox, waits: list[float]) -> Send:
-    """Sends what an outbox shows, without really waiting."""
-
-    def run(call: str = "track") -> sender.Counts:
-        with Lease() as lease, Ledger(uuid.uuid4(), SLOT, call) as ledger:
-            key = "sandbox-write-key"
-            delivery = sender.Delivery(call, key, ledger, lease, sleep=waits.append)
-            return delivery.drain(reader.cut(call))
-
-    return run
 
 
 def test_everything_arrives_and_is_recorded(
@@ -109,41 +86,6 @@ def test_the_ledger_holds_what_the_outbox_said(outbox: Outbox, send: Send) -> No
         "(select (enqueued_at, message_bytes) from {db}.segment_identify_events)"
     )
     assert same == (True,)
-
-
-def test_messages_that_come_in_during_a_run_wait_for_the_next(outbox: Outbox, send: Send) -> None:
-    outbox.enqueue("track", orders(2))
-    cut = reader.cut("track")
-    outbox.enqueue("track", orders(2))
-    assert sum(len(page) for page in reader.pages("track", cut, 1)) == 2
-
-
-def test_what_was_settled_is_not_read_again(outbox: Outbox) -> None:
-    """A merge puts the new rows of the ledger into one part with the old ones."""
-    outbox.client.command(
-        f"insert into {outbox.database}.segment_delivery_ledger (message_id, call, enqueued_at) "
-        "select generateUUIDv4(), 'track', "
-        "now64(6) - interval 3 hour + interval number microsecond from numbers(20000)"
-    )
-    outbox.client.command(f"optimize table {outbox.database}.segment_delivery_ledger final")
-    outbox.client.command(
-        f"insert into {outbox.database}.segment_outbox_watermarks select 'track', "
-        f"max(enqueued_at) - interval 100 microsecond, now() "
-        f"from {outbox.database}.segment_delivery_ledger"
-    )
-    outbox.enqueue("track", orders(10))
-    read = outbox.client.query(f"select count() from {outbox.database}.segment_track_outbox")
-    assert read.result_rows == [(10,)]
-    assert int(read.summary["read_rows"]) < 1000
-
-
-def test_pages_neither_skip_nor_repeat(outbox: Outbox) -> None:
-    ids = outbox.enqueue("track", orders(10))
-    cut = reader.cut("track")
-    for size in (1, 3, 5, 10, 11):
-        pages = list(reader.pages("track", cut, size))
-        assert [row.message_id for page in pages for row in page] == ids
-        assert max(len(page) for page in pages) <= size
 
 
 def test_a_passing_failure_is_repeated(
@@ -406,22 +348,6 @@ def test_an_order_in_time_survives_rejections_and_retries(
     }
 
 
-def test_orders_wait_for_the_customers_of_their_build(outbox: Outbox, send: Send) -> None:
-    """Another run may have built after this one sent its customers."""
-    outbox.enqueue("track", orders(2))
-    outbox.enqueue("identify", customers(1))
-    outbox.client.command(
-        f"insert into {outbox.database}.segment_track_events select * replace("
-        "generateUUIDv4() as message_id, replace(message, lower(hex(events.message_id)), "
-        "lower(hex(message_id))) as message, 'build-0' as dbt_invocation_id) "
-        f"from {outbox.database}.segment_track_events as events"
-    )
-    assert reader.cut("track").messages == 2
-    assert reader.cut("track").held_back == ("build-1",)
-    assert send("identify").accepted == 1
-    assert reader.cut("track").messages == 4
-
-
 def test_what_had_no_clear_answer_goes_first_in_the_next_run_and_is_told(
     outbox: Outbox,
     send: Send,
@@ -563,57 +489,6 @@ def test_without_the_lease_nothing_is_sent(
         with pytest.raises(LeaseLostError):
             delivery.drain(reader.cut("track"))
     assert segment_server.stats()["received"] == 0
-
-
-def test_the_watermark_moves_up_to_what_is_settled_and_never_back(
-    outbox: Outbox, send: Send, segment_server: SegmentServer
-) -> None:
-    def watermark() -> datetime:
-        [(until,)] = outbox.rows("select max(settled_until) from {db}.segment_outbox_watermarks")
-        assert isinstance(until, datetime)
-        return until
-
-    outbox.enqueue("track", orders(3))
-    [(first, last)] = outbox.rows(
-        "select min(enqueued_at), max(enqueued_at) from {db}.segment_track_events"
-    )
-    reader.advance_watermark("track")
-    assert watermark() == first - timedelta(microseconds=1)
-    send()
-    reader.advance_watermark("track")
-    assert watermark() == last
-    reader.advance_watermark("track")
-    assert watermark() == last
-    assert outbox.rows(
-        "select count() from {db}.segment_outbox_watermarks where call = 'identify'"
-    ) == [(0,)]
-
-
-def test_the_watermark_stays_behind_the_clock(outbox: Outbox, send: Send) -> None:
-    outbox.enqueue("track", orders(1))
-    events = f"{outbox.database}.segment_track_events"
-    outbox.client.command(
-        f"insert into {events} select * replace(now64(6, 'UTC') as enqueued_at) from {events}"
-    )
-    send()
-    reader.advance_watermark("track")
-    [(lag,)] = outbox.rows(
-        "select dateDiff('second', max(settled_until), now64(6, 'UTC')) "
-        "from {db}.segment_outbox_watermarks"
-    )
-    assert 3600 <= lag < 3660
-
-
-def test_a_missing_outbox_is_named(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLICKHOUSE_DATABASE", "not_there")
-    with pytest.raises(OutboxMissingError, match="dbt build"):
-        reader.cut("track")
-
-
-def test_a_missing_server_is_named(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLICKHOUSE_PORT", str(free_port()))
-    with pytest.raises(ClickHouseUnavailableError, match="make up"):
-        reader.cut("track")
 
 
 def test_markers_make_their_own_table(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
