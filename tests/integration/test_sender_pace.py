@@ -14,11 +14,9 @@ from luigi_tasks.delivery import Counts, Delivery
 from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Ledger
 from tests.conftest import SegmentServer
-from tests.integration.delivery import Outbox, customers, orders, outbox
+from tests.integration.delivery import SLOT, Outbox, customers, orders, outbox
 
 __all__ = ["outbox"]
-
-SLOT = datetime(2026, 1, 31, 10, 15)
 
 
 def send(call: str) -> Counts:

@@ -15,13 +15,12 @@ from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Ledger
 from luigi_tasks.shards import Shard
 from tests.conftest import LuigiServer, SegmentServer
-from tests.integration.delivery import Outbox, customers, orders, outbox
+from tests.integration.delivery import SLOT, Outbox, customers, orders, outbox
 from tests.integration.test_luigi_sync import Luigi, luigi, wait_for
 from tests.integration.test_sender_pace import arrivals, busiest_second
 
 __all__ = ["luigi", "outbox"]
 
-SLOT = datetime(2026, 1, 31, 10, 15)
 SHARDS = 4
 
 

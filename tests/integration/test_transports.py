@@ -4,7 +4,6 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,11 +19,10 @@ from luigi_tasks.preflight import Ready
 from luigi_tasks.transport import TRANSPORTS
 from tests.conftest import ClickHouseServer, SegmentServer
 from tests.integration.conftest import SampleBuild
-from tests.integration.delivery import Outbox, customers, orders, outbox
+from tests.integration.delivery import SLOT, Outbox, customers, orders, outbox
 
 __all__ = ["outbox"]
 
-SLOT = datetime(2026, 1, 31, 10, 15)
 KEY = "sandbox-write-key"
 Send = Callable[[str], Counts]
 
