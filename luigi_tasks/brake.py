@@ -2,7 +2,7 @@
 
 A changed model, a mapping or a wrong export can make every customer due again, and Segment and the
 destinations bill and act on each message. Two limits are checked before anything is sent, both
-set in `[brake]` of luigi.cfg:
+set in `[brake]` of luigi.cfg, and two signs that messages were sent before:
 
 - *share of known customers*: how many of the customers that Segment knows would be sent again.
 - *usual day*: how many messages of a call are pending, measured in usual days. A usual day is the
@@ -11,6 +11,9 @@ set in `[brake]` of luigi.cfg:
   load and the busiest day of the year do not count as usual. Not active until there are
   `history_days` such days. There is no lower limit: to send little does no harm, and what was
   missing is an alert (docs/operations.md).
+- *lost ledger rows*: Segment accepted requests that the ledger does not know, since pending
+  messages entered the outbox. A dropped partition looks like this.
+- *older backup*: this machine has seen newer messages accepted (`restore_alarm`).
 
 A first run is never refused: it has no known customers and no history. `--brake-go-on` lets through
 all that is pending at that moment; this is remembered, so that a run that breaks off is finished by
@@ -22,7 +25,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from luigi_tasks import config, markers, queries
+from luigi_tasks import config, markers, queries, restore_alarm
 from luigi_tasks.errors import BrakeError
 
 logger = logging.getLogger("luigi-interface.brake")
@@ -53,7 +56,9 @@ def objections() -> list[str]:
     """Return what speaks against sending what is pending, one sentence each."""
     limit = config.brake().smallest_stop
     pending = {call: messages for call, (messages, _) in _pending().items() if messages >= limit}
-    found = _too_many(pending) if pending else []
+    found = _restored(set(pending))
+    if pending:
+        found += _too_many(pending) + _unrecorded(limit)
     if "identify" in pending:
         found += _too_many_again()
     return found
@@ -85,6 +90,30 @@ def _too_many_again() -> list[str]:
         f"{again:,} of {known:,} customers that Segment knows would be sent again, more than "
         f"{limit.most_resent_share:.0%}."
     ]
+
+
+def _unrecorded(limit: int) -> list[str]:
+    """Count what would be sent again because ledger rows are missing."""
+    return [
+        f"{again:,} pending {call} messages were probably sent before: Segment has accepted "
+        "requests whose ledger rows are missing. Restore the ledger first (docs/backup.md)."
+        for call, again in queries.rows("brake_unrecorded", approved_until=_approved_until())
+        if again >= limit
+    ]
+
+
+def _restored(stopping: set[str]) -> list[str]:
+    """Return the restore alarms of calls with enough pending to stop for; warn of the others.
+
+    The sandbox's data is removed by hand now and then, and nobody bills what it receives.
+    """
+    found = restore_alarm.warnings()
+    is_sandbox = config.is_sandbox(config.segment().host)
+    stops = [found[call] for call in found if call in stopping and not is_sandbox]
+    for sentence in found.values():
+        if sentence not in stops:
+            logger.warning("%s", sentence)
+    return stops
 
 
 def _approval() -> markers.MarkerTarget:

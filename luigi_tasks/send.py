@@ -19,6 +19,7 @@ from luigi_tasks import (
     markers,
     outbox,
     readiness,
+    restore_alarm,
     segment,
     signals,
 )
@@ -79,6 +80,7 @@ class SendTask(ShardedTask):
             brake.check()
             counts = self._send(cut, lease)
             outbox.advance_watermark(self.call)
+            restore_alarm.remember(self.call)
         self.output().touch(
             counts.settled,
             run_id=str(invocation.current.run_id),

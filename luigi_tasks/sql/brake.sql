@@ -50,3 +50,35 @@ from (
     group by call, day
 )
 group by call
+
+-- name: brake_unrecorded
+-- Per call how many pending messages were probably sent before: Segment accepted requests since they
+-- entered the outbox, and the ledger does not know these requests. The ledger is written before the
+-- requests, so this is a lost ledger and not a run that broke off. Both sides are bounded by the
+-- oldest pending message, so that a usual run reads little.
+with
+    pending as (
+        select call, enqueued_at
+        from (
+            select call, enqueued_at from {database:Identifier}.segment_identify_outbox
+            union all
+            select call, enqueued_at from {database:Identifier}.segment_track_outbox
+        )
+        where enqueued_at > {approved_until:DateTime64(6, 'UTC')}
+    ),
+    (select min(enqueued_at) from pending) as oldest,
+    lost as (
+        select call, sum(messages) as accepted, max(started_at) as until
+        from {database:Identifier}.segment_delivery_attempts
+        where outcome = 'accepted' and started_at >= oldest
+            and batch_id not in (
+                select batch_id
+                from {database:Identifier}.segment_delivery_ledger
+                where enqueued_at >= oldest - interval 31 day
+            )
+        group by call
+    )
+select call, least(any(lost.accepted), countIf(enqueued_at <= lost.until)) as resent
+from pending
+inner join lost on pending.call = lost.call
+group by call

@@ -22,6 +22,7 @@ VIEW = Path(__file__).with_name("outbox_view.sql")
 DELIVERY_TABLES = (
     "segment_delivery_ledger",
     "segment_delivery_attempts",
+    "segment_delivery_purges",
     "segment_outbox_watermarks",
 )
 OLD = timedelta(hours=2)

@@ -276,6 +276,36 @@ def test_reconcile_finds_what_lies_below_the_watermark_and_mends_it(desk: Desk) 
     assert lost.hex in desk.ledger_ids()
 
 
+def test_reconcile_tells_a_lost_ledger_from_messages_left_behind(desk: Desk) -> None:
+    ledger, backup = f"{desk.database}.segment_delivery_ledger", f"{desk.database}.ledger_backup"
+    desk.client.command(f"create table {backup} as {ledger}")
+    desk.client.command(f"insert into {backup} select * from {ledger}")
+    desk.client.command(
+        f"alter table {ledger} delete where call = 'track' settings mutations_sync = 2"
+    )
+    for arguments in ({}, {"repair": True}):
+        advice = desk.refused("reconcile", **arguments)
+        assert "the ledger of track is incomplete" in advice
+        assert "Restore segment_delivery_ledger from a backup" in advice
+        assert desk.outbox_ids() == set(), "nothing is repaired unasked"
+    assert "Set it to settle or send" in desk.refused("reconcile", lost_ledger="yes")
+
+    output = desk.operation("reconcile", lost_ledger="settle")
+
+    assert "0 track message(s) are pending below the watermark" in output
+    assert desk.outbox_ids() == set()
+    assert desk.value(
+        "select count() = (select count() from {db}.segment_track_events)"
+        " from {db}.segment_delivery_ledger where reason_code = 'ledger_lost' and call = 'track'"
+    )
+    for statement in (
+        f"truncate table {ledger}",
+        f"insert into {ledger} select * from {backup}",
+        f"drop table {backup}",
+    ):
+        desk.client.command(statement)
+
+
 def test_a_purge_that_would_reach_pending_messages_is_refused(desk: Desk) -> None:
     assert "31 or more" in desk.refused("purge_ledger", older_than_days=30)
     desk.add_customer("700000000000000003", FIRST_NAME="Bo")
