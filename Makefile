@@ -24,7 +24,7 @@ SANDBOX_ENV := CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default CLICKHOUSE_PASS
 DBT_FILES := $(shell find dbt_project macros seeds -type f) dbt_project.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync up down status docs test chaos lint format lock bench clean
+.PHONY: help setup sync up down status docs test quick chaos lint format lock bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -57,7 +57,11 @@ target/docs/catalog.json: $(DBT_FILES) | $(VENV)/installed
 	@$(SANDBOX_ENV) $(BIN)/dbt --quiet docs generate --target-path target/docs
 
 test: $(VENV)/installed-dev ## Run all tests, one file per processor core at a time
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
+
+quick: $(VENV)/installed-dev ## Run the tests of Python code that start no server: about a minute
+	@$(BIN)/python -m pytest $(IN_PARALLEL) tests/unit
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, and look at the books
 	@CHAOS_KILLS=200 CHAOS_PENDING=1000000 CHAOS_OUTAGE=30 \

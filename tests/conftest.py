@@ -35,6 +35,19 @@ os.environ["no_proxy"] = os.environ["NO_PROXY"] = "*"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SHARED_BUILDS = ("sample_build",)
+"""Fixtures that cost a dbt build: the tests that use one run in one process and share it."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares a fixture in one process: the tests of a file, and those of a build."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        shared = [name for name in SHARED_BUILDS if name in fixtures]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Luigi refuses a command that runs already, by a file there; other test processes have it."""

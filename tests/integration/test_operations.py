@@ -62,6 +62,10 @@ class Desk(Shop):
         """One sync; the watermark follows at once instead of an hour later."""
         return self.sync("--local-scheduler", "--delivery-watermark-lag-seconds", "0")
 
+    def send_pending(self) -> str:
+        """Send what is in the outbox without a build; the watermark follows at once."""
+        return self.send("--local-scheduler", "--delivery-watermark-lag-seconds", "0")
+
     def add_customer(self, sid: str, **columns: str) -> None:
         """Insert a row of a customer, as another pipeline would."""
         self._add("customer", {"SID": sid, **columns})
@@ -147,7 +151,8 @@ def test_what_segment_did_not_take_yet_is_transient_until_it_is_delivered(desk: 
         " from {db}.segment_failed_events where error_category = 'transient'"
     )
     desk.segment.fault({"status": 401})
-    assert desk.command("luigi", "--module", "luigi_tasks", "SyncToSegment").returncode == 30
+    sync = ("luigi", "--module", "luigi_tasks", "SyncToSegment")
+    assert desk.command(*sync, *desk.built_slot()).returncode == 30
     rows = desk.rows(open_transient)
     assert len(rows) == 100, "the batch that was refused, and no other"
     assert {(code, retries) for _, code, retries, *_ in rows} == {("http_401", 1)}
@@ -159,7 +164,7 @@ def test_what_segment_did_not_take_yet_is_transient_until_it_is_delivered(desk: 
     )
     assert "they go out by themselves" in refused
 
-    desk.deliver()
+    desk.send_pending()
     assert desk.rows(open_transient) == []
     assert desk.outbox_ids() == set()
 
@@ -180,7 +185,7 @@ def test_changes_are_planned_field_by_field(desk: Desk) -> None:
     assert "Plan: 1 messages would be sent" in plan
     assert f"Changes Identify of customer {sid}" in plan
     assert re.search(r'traits.email: .* -> "new.address@alderfinch.com"', plan)
-    desk.deliver()
+    desk.send_pending()
 
 
 def test_a_rejected_message_goes_out_again_under_a_new_id(desk: Desk) -> None:
@@ -199,7 +204,7 @@ def test_a_rejected_message_goes_out_again_under_a_new_id(desk: Desk) -> None:
     hashes = "select uniqExact(payload_hash) from {db}.segment_identify_events where entity_id = "
     assert desk.value(f"{hashes}'{POISON_CUSTOMER}'") == 1, "the same content"
 
-    desk.deliver()
+    desk.send_pending()
     assert desk.ledger_ids("rejected") == {first, again}
     assert desk.failures(POISON_CUSTOMER) == [("permanent", "number_inexact")]
 
@@ -214,7 +219,7 @@ def test_a_mended_order_that_was_rejected_is_accepted(desk: Desk) -> None:
     desk.add_sale(REJECTED_ORDER, "5", MODIFIED_DATETIME="2026-11-02T10:00:00Z")
     desk.build()
     desk.operation("retry_rejected", call="track")
-    desk.deliver()
+    desk.send_pending()
     assert desk.failures(REJECTED_ORDER) == []
     accepted = [
         message["message"]["properties"]["total"]
@@ -271,7 +276,7 @@ def test_reconcile_finds_what_lies_below_the_watermark_and_mends_it(desk: Desk) 
     assert "reconcile: messages were left behind (track)" in desk.refused("reconcile")
     desk.operation("reconcile", repair=True)
     assert desk.outbox_ids() == {lost.hex}
-    desk.deliver()
+    desk.send_pending()
     assert "0 track message(s) are pending below" in desk.operation("reconcile")
     assert lost.hex in desk.ledger_ids()
 
@@ -376,7 +381,7 @@ def test_a_withdrawn_message_is_never_sent(desk: Desk) -> None:
     assert "a person settled it (withdrawn): a test's customer" in desk.explain(
         "700000000000000004"
     )
-    desk.deliver()
+    desk.send_pending()
     [sent] = desk.segment.messages()[received:]
     assert sent["userId"] == "700000000000000005"
 
