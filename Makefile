@@ -16,8 +16,12 @@ export LUIGI_PORT ?= 8082
 export DOCS_PORT ?= 8081
 export RETAIL_PRO_EXPORT_DIR ?= seeds/sample
 
-SANDBOX_ENV := CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default CLICKHOUSE_PASSWORD= \
-	CLICKHOUSE_SECURE=false DBT_TARGET=embedded RETAIL_PRO_SOURCE=landing \
+SANDBOX := $(or $(SANDBOX_DIR),.sandbox)
+PASSWORD_FILE := $(SANDBOX)/clickhouse/password
+
+# Each command reads the password itself, so that no output of make shows it.
+SANDBOX_ENV := umask 077; CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default \
+	CLICKHOUSE_PASSWORD="$$(test ! -e $(PASSWORD_FILE) || cat $(PASSWORD_FILE))" CLICKHOUSE_SECURE=false DBT_TARGET=embedded RETAIL_PRO_SOURCE=landing \
 	SEGMENT_HOST=http://127.0.0.1:$(SEGMENT_PORT) SEGMENT_WRITE_KEY=sandbox-write-key \
 	LUIGI_HOST=127.0.0.1 NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
@@ -93,8 +97,9 @@ bench: $(VENV)/installed-dev ## Measure each claim about speed and write docs/be
 SIZES := 100000 500000
 DAYS := 2
 
-clean: down ## Stop the sandbox and remove its data, logs and build output
-	rm -rf $(or $(SANDBOX_DIR),.sandbox) target logs
+clean: down ## Stop the sandbox and remove its data, logs and build output; its password stays
+	rm -rf target logs
+	find $(SANDBOX) -mindepth 1 ! -path $(SANDBOX)/clickhouse ! -path $(PASSWORD_FILE) -delete
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
@@ -102,11 +107,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "No virtual environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+# Activating the environment exports the sandbox's password: see sandbox/activate.sh.
+$(VENV)/installed: requirements.lock pyproject.toml sandbox/activate.sh | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (about a minute) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@grep -qF sandbox/activate.sh $(BIN)/activate || printf '\n%s\n' '$(ACTIVATE)' >>$(BIN)/activate
+	@$(BIN)/python -m sandbox prepare
 	@touch $@
+ACTIVATE := test ! -r "$$VIRTUAL_ENV/../sandbox/activate.sh" || . "$$VIRTUAL_ENV/../sandbox/activate.sh"
 
 $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
 	@echo "Installing test and lint tools ..."

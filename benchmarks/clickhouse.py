@@ -41,6 +41,7 @@ COLUMNS = {"id": "Int64", "name": "String", "amount": "Float64", "at": "DateTime
 def server(path: Path) -> Iterator[tuple[str, int]]:
     """Run the server over a directory; yields its URL and its process id."""
     command = [sys.executable, "-m", "sandbox.clickhouse", "--path", str(path), "--port", "0"]
+    command.append("--no-password")
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as running:
         try:
             line = running.stdout.readline() if running.stdout else ""

@@ -200,10 +200,10 @@ def run(command: list[str]) -> str:
 
 
 @contextmanager
-def service(module: str, path: Path) -> Iterator[tuple[str, int]]:
+def service(module: str, path: Path, *options: str) -> Iterator[tuple[str, int]]:
     """Run sandbox.clickhouse or sandbox.segment; yields its URL and its process id."""
     path.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", module, "--path", str(path), "--port", "0"]
+    command = [sys.executable, "-m", module, "--path", str(path), "--port", "0", *options]
     log = path / "log"
     with (
         log.open("w", encoding="utf-8") as stderr,
@@ -234,7 +234,7 @@ def open_shop(**settings: str) -> Iterator[Shop]:
     """Open an empty shop; the environment leads to it, with more settings."""
     with tempfile.TemporaryDirectory(prefix="shop-") as name:
         directory = Path(name)
-        with service("sandbox.clickhouse", directory / "clickhouse") as (url, pid):
+        with service("sandbox.clickhouse", directory / "clickhouse", "--no-password") as (url, pid):
             port = str(urlsplit(url).port)
             own = {"CLICKHOUSE_PORT": port, "RETAIL_PRO_SOURCE": "landing"}
             shop = Shop(directory, pid, own | settings)

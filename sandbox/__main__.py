@@ -1,4 +1,4 @@
-"""Command line: ``python -m sandbox up|down|status|logs``."""
+"""Command line: ``python -m sandbox prepare|up|down|status|logs``."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from sandbox import private
 from sandbox.services import Sandbox, SandboxError, default_directory, services
 
 _STYLES = {"running": "green", "not answering": "red", "stopped": "dim", "port taken": "yellow"}
@@ -13,10 +14,14 @@ _STYLES = {"running": "green", "not answering": "red", "stopped": "dim", "port t
 
 def main() -> int:
     """Runs one command; returns the exit status: 0 means that it did what was asked."""
+    private.restrict_new_files()
     directory = default_directory()
     try:
         sandbox = Sandbox(directory, services(directory))
         options = _parse_options(sandbox.names)
+        if options.command == "prepare":
+            sandbox.prepare()
+            return 0
         if options.command == "up":
             sandbox.up()
             return _status(sandbox)
@@ -38,6 +43,7 @@ def _parse_options(names: list[str]) -> argparse.Namespace:
         " and process records lie in SANDBOX_DIR, else .sandbox.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("prepare", help="make the directories and the password, start nothing")
     commands.add_parser("up", help="start what does not run yet, and wait until all of it answers")
     commands.add_parser("down", help="stop everything")
     commands.add_parser("status", help="show each service; exit status 1 unless all of them run")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from sandbox import processes
+from sandbox import private, processes
 from sandbox.processes import Record
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -114,16 +114,18 @@ def services(directory: Path, environment: Mapping[str, str] = os.environ) -> li
             "ClickHouse (embedded)",
             "CLICKHOUSE_PORT",
             clickhouse,
-            _python("sandbox.clickhouse", "--path", directory / "clickhouse", clickhouse),
+            _python("sandbox.clickhouse", clickhouse_directory(directory), clickhouse),
             health_path="/ping",
             health_text="Ok.",
+            # The password of its file, whatever the environment says.
+            environment={"CLICKHOUSE_PASSWORD": ""},
         ),
         Service(
             "segment",
             "Segment debugger",
             "SEGMENT_PORT",
             segment,
-            _python("sandbox.segment", "--path", directory / "segment", segment),
+            _python("sandbox.segment", directory / "segment", segment),
             health_path="/health",
             health_text="sandbox.segment",
         ),
@@ -133,9 +135,9 @@ def services(directory: Path, environment: Mapping[str, str] = os.environ) -> li
             "dbt docs",
             "DOCS_PORT",
             docs,
-            _docs_command(docs),
-            health_path="/",
-            health_text="<",
+            _python("sandbox.docs_site", PROJECT / "target" / "docs", docs),
+            health_path="/health",
+            health_text="sandbox.docs_site",
         ),
     ]
 
@@ -147,15 +149,14 @@ def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
     return int(text)
 
 
-def _python(module: str, option: str, path: Path, port: int) -> tuple[str, ...]:
+def clickhouse_directory(directory: Path) -> Path:
+    """Where ClickHouse's data and password lie in the sandbox's directory."""
+    return directory / "clickhouse"
+
+
+def _python(module: str, path: Path, port: int) -> tuple[str, ...]:
     address = ("--host", HOST, "--port", str(port))
-    return (sys.executable, "-m", module, option, str(path), *address)
-
-
-def _docs_command(port: int) -> tuple[str, ...]:
-    site = PROJECT / "target" / "docs"
-    address = ("--bind", HOST, "--directory", str(site), str(port))
-    return (sys.executable, "-m", "http.server", *address)
+    return (sys.executable, "-m", module, "--path", str(path), *address)
 
 
 def _luigid(directory: Path, port: int) -> Service:
@@ -190,6 +191,25 @@ class Sandbox:
         """The names of the services."""
         return [service.name for service in self._services]
 
+    def prepare(self) -> None:
+        """Makes the directories, private to their owner, and the password of ClickHouse.
+
+        Raises:
+            SandboxError: Something there belongs to another user.
+        """
+        try:
+            for path in (self._directory, PROJECT / "target", PROJECT / "logs"):
+                private.make_directory(path)
+            for name in ("run", "logs", "luigi", "clickhouse"):
+                (self._directory / name).mkdir(exist_ok=True)
+            private.password_file(clickhouse_directory(self._directory))
+        except private.PrivateFileError as error:
+            raise SandboxError(str(error)) from error
+        history = str(self._directory / "luigi" / "history.db").replace("%", "%%")
+        (self._directory / "luigi" / "luigid.cfg").write_text(
+            f"[task_history]\ndb_connection=sqlite:///{history}\n"
+        )
+
     def up(self) -> None:
         """Starts the services that do not run yet and waits until all of them answer.
 
@@ -197,7 +217,7 @@ class Sandbox:
             SandboxError: A port is taken, or a service did not start. What this call started is
                 stopped again.
         """
-        self._prepare()
+        self.prepare()
         with self._alone():
             missing = [service for service in self._services if not self._is_running(service)]
             _refuse_taken_ports(missing)
@@ -214,7 +234,7 @@ class Sandbox:
 
     def down(self) -> list[Service]:
         """Stops the services that run; returns them."""
-        self._prepare()
+        self.prepare()
         with self._alone():
             found = {service.name: self._process(service) for service in self._services}
             processes.stop([process for process in found.values() if process], _STOP_SECONDS)
@@ -237,15 +257,6 @@ class Sandbox:
         else:
             state = "port taken" if service.port_is_taken() else "stopped"
         return ServiceState(service, state, process.pid if process else None)
-
-    def _prepare(self) -> None:
-        for name in ("run", "logs", "luigi"):
-            (self._directory / name).mkdir(parents=True, exist_ok=True)
-        history = str(self._directory / "luigi" / "history.db").replace("%", "%%")
-        (self._directory / "luigi" / "luigid.cfg").write_text(
-            f"[task_history]\ndb_connection=sqlite:///{history}\n"
-        )
-        (PROJECT / "target" / "docs").mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

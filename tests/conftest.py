@@ -17,6 +17,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from sandbox.private import read_password
 from tests.processes import (
     PROJECT,
     clean_environment,
@@ -151,16 +152,16 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clic
     if url := os.environ.get("TEST_CLICKHOUSE_URL"):
         yield _server(url)
         return
-    with sandbox_server("sandbox.clickhouse", tmp_path_factory.mktemp("clickhouse")) as (_, url):
-        yield _server(url)
+    directory = tmp_path_factory.mktemp("clickhouse")
+    with sandbox_server("sandbox.clickhouse", directory) as (_, url):
+        yield _server(url, read_password(directory / "password"))
 
 
-def _server(url: str) -> ClickHouseServer:
+def _server(url: str, password: str = "") -> ClickHouseServer:
     parts = urlsplit(url)
     assert parts.hostname, f"no host in {url}"
-    return ClickHouseServer(
-        parts.hostname, parts.port or 8123, parts.username or "default", parts.password or ""
-    )
+    user = parts.username or "default"
+    return ClickHouseServer(parts.hostname, parts.port or 8123, user, parts.password or password)
 
 
 @pytest.fixture(scope="session")

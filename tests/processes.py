@@ -68,7 +68,7 @@ def process(
 
 
 def wait_ready(running: subprocess.Popen[str], log: Path) -> str:
-    """Waits for the line ``ready URL`` on stdout and returns the URL.
+    """Waits for the line ``ready URL`` on stdout and returns the URL; more words may follow.
 
     Raises:
         AssertionError: The process ended or took too long; the text holds the end of its log.
@@ -78,10 +78,10 @@ def wait_ready(running: subprocess.Popen[str], log: Path) -> str:
         selector.register(running.stdout, selectors.EVENT_READ)
         ready = selector.select(START_SECONDS)
     line = running.stdout.readline() if ready else ""
-    word, _, url = line.strip().partition(" ")
-    if word != "ready":
+    words = line.split()
+    if words[:1] != ["ready"]:
         raise AssertionError(f"{running.args} did not get ready:\n{_tail(log)}")
-    return url
+    return words[1]
 
 
 def wait_listening(running: subprocess.Popen[str], port: int, log: Path) -> None:

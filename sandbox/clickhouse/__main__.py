@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
@@ -17,9 +16,11 @@ from pathlib import Path
 
 import uvicorn
 
+from sandbox import private
 from sandbox.clickhouse.auth import Account
 from sandbox.clickhouse.datadir import DataDirectoryBusyError, locked
 from sandbox.clickhouse.protocol import ClickHouseProtocol
+from sandbox.guard import Guard, add_option, allowed_names, is_loopback
 
 _GRACE_S = 30  # running queries get this long to finish when the server is told to stop
 _LAST_WORDS_S = 10
@@ -29,14 +30,16 @@ _KEEP_ALIVE_S = 300
 class _Server(uvicorn.Server):
     """A server that says when it is ready and ends with exit code 0 when asked to stop."""
 
-    def __init__(self, config: uvicorn.Config, url: str, kill_queries: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: str, kill_queries: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._url = url
+        self._ready = ready
         self._kill_queries = kill_queries
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        print(f"ready {self._url}", flush=True)  # noqa: T201  # scripts wait for this line
+        print(self._ready, flush=True)  # noqa: T201  # scripts wait for this line
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -57,10 +60,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.clickhouse",
         description="ClickHouse's engine (chDB) behind ClickHouse's HTTP interface, on one data "
-        "directory. Prints 'ready http://HOST:PORT' once it serves. SIGTERM stops it when the "
-        f"running queries are done; after {_GRACE_S} seconds it ends them.",
-        epilog="Environment: CLICKHOUSE_PORT, CLICKHOUSE_USER and CLICKHOUSE_PASSWORD are the "
-        "defaults of --port, --user and --password.",
+        "directory. Prints 'ready http://HOST:PORT' once it serves, and where the password is. "
+        "SIGTERM stops it when the running queries are done; after "
+        f"{_GRACE_S} seconds it ends them.",
+        epilog="Environment: CLICKHOUSE_PORT and CLICKHOUSE_USER are the defaults of --port and "
+        "--user. CLICKHOUSE_PASSWORD is the password that clients must send; without it, it is a "
+        "random one, in the file 'password' of the data directory.",
     )
     parser.add_argument(
         "--path",
@@ -86,11 +91,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="the only user that is let in (default: %(default)s)",
     )
     parser.add_argument(
-        "--password",
-        help="the password that clients must send. Everybody on this machine can read command "
-        "lines: for a password that matters, set CLICKHOUSE_PASSWORD instead "
-        "(default: no password)",
+        "--no-password",
+        action="store_true",
+        help="let everybody in who reaches the port: every user of this machine",
     )
+    add_option(parser)
     return parser.parse_args(argv)
 
 
@@ -114,17 +119,25 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _warn_when_open(host: str, password: str) -> None:
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback and not password:
+def _warn_when_open(arguments: argparse.Namespace) -> None:
+    if arguments.no_password and not is_loopback(arguments.host):
         sys.stderr.write(
-            f"Warning: listening on {host} without a password. Everybody who reaches this "
-            "address can read and change the data and read files of this machine. Set "
-            "CLICKHOUSE_PASSWORD, or listen on 127.0.0.1.\n"
+            f"Warning: listening on {arguments.host} without a password. Everybody who reaches "
+            "this address can read and change the data. Leave --no-password out, or listen on "
+            "127.0.0.1.\n"
         )
+
+
+def _account(arguments: argparse.Namespace, inherited: str, path: Path) -> tuple[Account, str]:
+    """Who is let in, and what the ready line says about it."""
+    if arguments.no_password:
+        return Account(arguments.user, ""), " without a password"
+    if inherited:
+        return Account(arguments.user, inherited), " with the password of CLICKHOUSE_PASSWORD"
+    file = private.password_file(path)
+    hint = f" The password is in {file}; `. .venv/bin/activate` exports that of the sandbox."
+    account = Account(arguments.user, private.read_password(file), hint)
+    return account, f" with the password in {file}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -134,16 +147,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     inherited = os.environ.pop("CLICKHOUSE_PASSWORD", "")
-    password = inherited if arguments.password is None else arguments.password
-    _warn_when_open(arguments.host, password)
+    private.restrict_new_files()
+    _warn_when_open(arguments)
     try:
         with locked(arguments.path) as path, _listen(arguments.host, arguments.port) as listener:
-            _serve(path, listener, arguments.host, Account(arguments.user, password))
-    except DataDirectoryBusyError as error:
+            account, login = _account(arguments, inherited, path)
+            ready = f"ready {_url(arguments.host, listener)}{login}"
+            _serve(path, listener, account, allowed_names(arguments), ready)
+    except (DataDirectoryBusyError, private.PrivateFileError) as error:
         raise SystemExit(str(error)) from error
 
 
-def _serve(path: Path, listener: socket.socket, host: str, account: Account) -> None:
+def _url(host: str, listener: socket.socket) -> str:
+    shown_host = f"[{host}]" if ":" in host else host
+    return f"http://{shown_host}:{listener.getsockname()[1]}"
+
+
+def _serve(
+    path: Path, listener: socket.socket, account: Account, names: list[str], ready: str
+) -> None:
     # Loaded late: the engine is large, and --help or a taken port need none of it.
     from sandbox.clickhouse.app import ClickHouseHttp  # noqa: PLC0415
     from sandbox.clickhouse.engine import Engine  # noqa: PLC0415
@@ -152,8 +174,9 @@ def _serve(path: Path, listener: socket.socket, host: str, account: Account) -> 
     http = ClickHouseHttp(engine, account)
     try:
         config = uvicorn.Config(
-            http.asgi(),
+            Guard(http.asgi(), names),
             http=ClickHouseProtocol,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -162,9 +185,7 @@ def _serve(path: Path, listener: socket.socket, host: str, account: Account) -> 
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_GRACE_S + _LAST_WORDS_S,
         )
-        shown_host = f"[{host}]" if ":" in host else host
-        url = f"http://{shown_host}:{listener.getsockname()[1]}"
-        asyncio.run(_Server(config, url, engine.kill_queries).serve([listener]))
+        asyncio.run(_Server(config, ready, engine.kill_queries).serve([listener]))
     finally:
         http.close()
         engine.close()

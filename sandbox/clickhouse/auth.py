@@ -71,10 +71,12 @@ class Account:
     Attributes:
         user: Its name.
         password: Its password; empty when none is required, and then any is good.
+        hint: Where the password is found; ends the text of a refusal.
     """
 
     user: str
     password: str
+    hint: str = ""
 
     def check(self, given: Credentials) -> None:
         """Let the right user pass.
@@ -85,7 +87,8 @@ class Account:
         """
         if self.password and not given.password:
             raise ClickHouseError.of(
-                REQUIRED_PASSWORD, f"{given.user}: Authentication failed: password is required"
+                REQUIRED_PASSWORD,
+                f"{given.user}: Authentication failed: password is required.{self.hint}",
             )
         same_user = hmac.compare_digest(given.user.encode(), self.user.encode())
         same_password = not self.password or hmac.compare_digest(
@@ -95,5 +98,5 @@ class Account:
             raise ClickHouseError.of(
                 AUTHENTICATION_FAILED,
                 f"{given.user}: Authentication failed: password is incorrect, "
-                "or there is no user with such name.",
+                f"or there is no user with such name.{self.hint}",
             )

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox import private
+
 
 class DataDirectoryBusyError(Exception):
     """Another server has the data directory open."""
@@ -15,7 +17,7 @@ class DataDirectoryBusyError(Exception):
 
 @contextmanager
 def locked(path: Path) -> Iterator[Path]:
-    """Make the directory if it is missing and hold it until the end.
+    """Make the directory, for its owner only, and hold it until the end.
 
     The lock is the kernel's: it is gone when the process is, even after kill -9.
 
@@ -24,8 +26,9 @@ def locked(path: Path) -> Iterator[Path]:
 
     Raises:
         DataDirectoryBusyError: Another process holds it.
+        PrivateFileError: It belongs to another user.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    private.make_directory(path)
     lock_file = path / "server.lock"
     with lock_file.open("a+", encoding="ascii") as lock:
         try:

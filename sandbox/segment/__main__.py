@@ -4,9 +4,13 @@ import argparse
 import logging
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from sandbox import private
+from sandbox.guard import Guard, add_option, allowed_names
+from sandbox.segment import page
 from sandbox.segment.app import create_app
 from sandbox.segment.listener import Server
 from sandbox.segment.settings import DAY_SECONDS, Settings
@@ -22,10 +26,16 @@ def main() -> None:
         events_per_second=options.events_per_second,
         dedupe_window_s=options.dedupe_window,
     )
-    server = Server(
-        lambda refuse: create_app(options.path, settings, refuse), options.host, options.port
-    )
-    server.serve_until_signal()
+    private.restrict_new_files()
+
+    def make_app(refuse: Callable[[float], None]) -> Guard:
+        app = create_app(options.path, settings, refuse)
+        return Guard(app, allowed_names(options), page.PAGES)
+
+    try:
+        Server(make_app, options.host, options.port).serve_until_signal()
+    except private.PrivateFileError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _parse_options() -> argparse.Namespace:
@@ -47,6 +57,7 @@ def _parse_options() -> argparse.Namespace:
         default=int(os.environ.get("SEGMENT_PORT", "8765")),
         help="0 takes a free one and shows it in the ready line (default: SEGMENT_PORT, else 8765)",
     )
+    add_option(parser)
     parser.add_argument(
         "--write-key",
         action="append",

@@ -20,6 +20,10 @@ _HEADERS = {
 }
 
 
+PAGES = ("/",)
+"""What other sites may link to."""
+
+
 def routes() -> list[Route]:
     """The page and its files."""
     return [Route(path, _file, methods=["GET"]) for path in _FILES]

@@ -10,6 +10,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from sandbox import private
+
 _SCHEMA = """
 create table if not exists requests (
     id integer primary key autoincrement,
@@ -116,7 +118,7 @@ class Store:
     """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        private.make_directory(directory)
         self._path = directory / "segment.sqlite"
         self._lock = threading.Lock()
         self._db = self._connect()

@@ -23,7 +23,8 @@ Connect = Callable[..., Client]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server of this module's own."""
-    with sandbox_server("sandbox.clickhouse", tmp_path_factory.mktemp("clickhouse")) as (_, url):
+    directory = tmp_path_factory.mktemp("clickhouse")
+    with sandbox_server("sandbox.clickhouse", directory, "--no-password") as (_, url):
         yield url
 
 

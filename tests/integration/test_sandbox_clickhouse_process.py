@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -54,13 +55,13 @@ def run(url: str, sql: str, **params: str) -> str:
 def test_help_explains_every_option():
     answer = call("--help")
     assert answer.returncode == 0
-    options = ("--path", "--host", "--port", "--user", "--password")
+    options = ("--path", "--host", "--port", "--user", "--no-password", "--allow-host")
     for word in (*options, "CLICKHOUSE_PASSWORD", "CLICKHOUSE_PORT"):
         assert word in answer.stdout
 
 
 def test_a_second_server_on_the_directory_and_on_the_port_is_refused(tmp_path):
-    with sandbox_server(MODULE, tmp_path / "data") as (running, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):
         same_path = call("--path", str(tmp_path / "data"), "--port", "0")
         assert same_path.returncode != 0
         assert f"in use by process {running.pid}" in same_path.stderr
@@ -75,18 +76,67 @@ def test_a_second_server_on_the_directory_and_on_the_port_is_refused(tmp_path):
 
 
 def test_it_listens_on_loopback_only(tmp_path):
-    with sandbox_server(MODULE, tmp_path / "data") as (running, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):
         port = urlsplit(url).port
         table = Path(f"/proc/{running.pid}/net/tcp").read_text()
         local = re.findall(rf"^ *\d+: ([0-9A-F]+):{port:04X} 00000000:0000 0A", table, re.M)
         assert local == [socket.inet_aton("127.0.0.1")[::-1].hex().upper()]
 
 
-def test_password_on_the_command_line(tmp_path):
-    with serve(tmp_path / "data", "--user", "ann", "--password", "se:cret") as (_, url):
-        for password, status in (("wrong", 403), ("se:cret", 200)):
-            answer = httpx.post(url, content="SELECT 1", auth=("ann", password), trust_env=False)
+def test_a_password_of_its_own_in_a_private_file(tmp_path):
+    data = tmp_path / "data"
+    file = data / "password"
+    with serve(data) as (_, url):
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        password = file.read_text().strip()
+        assert len(password) >= 32
+        for given, status in ((None, 401), ("wrong", 403), (password, 200)):
+            auth = ("default", given) if given else None
+            answer = httpx.post(url, content="SELECT 1", auth=auth, trust_env=False)
             assert answer.status_code == status
+            assert status == 200 or str(file) in answer.text
+        assert httpx.get(f"{url}/ping", trust_env=False).text == "Ok.\n"
+    data.chmod(0o755)
+    file.chmod(0o644)
+    with serve(data):
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert file.read_text().strip() == password
+
+
+def test_the_ready_line_says_where_the_password_is(tmp_path):
+    data = tmp_path / "data"
+    ready = {
+        (): f"with the password in {data / 'password'}",
+        ("--no-password",): "without a password",
+        ("CLICKHOUSE_PASSWORD",): "with the password of CLICKHOUSE_PASSWORD",
+    }
+    for how, text in ready.items():
+        command = [sys.executable, "-m", MODULE, "--path", str(data), "--port", "0"]
+        env = clean_environment()
+        if how == ("CLICKHOUSE_PASSWORD",):
+            env["CLICKHOUSE_PASSWORD"] = "se:cret"
+        else:
+            command += how
+        with process(command, tmp_path / "log", env=env) as running:
+            assert running.stdout is not None
+            word, url, said = running.stdout.readline().rstrip().split(" ", 2)
+        assert (word, url[:17], said) == ("ready", "http://127.0.0.1:", text)
+
+
+def test_an_empty_password_file_is_refused(tmp_path):
+    (tmp_path / "password").touch()
+    answer = call("--path", str(tmp_path), "--port", "0")
+    assert answer.returncode != 0
+    assert f"{tmp_path / 'password'} is empty" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_no_password(tmp_path):
+    with serve(tmp_path / "data", "--no-password", CLICKHOUSE_PASSWORD="of-another") as (_, url):
+        assert run(url, "SELECT 1") == "1\n"
+        assert not (tmp_path / "data" / "password").exists()
 
 
 def test_password(tmp_path):
@@ -110,14 +160,14 @@ def test_password(tmp_path):
 
 
 def test_data_does_not_depend_on_the_time_zone_of_the_machine(tmp_path):
-    with serve(tmp_path / "data", TZ="Australia/Sydney") as (_, url):
+    with serve(tmp_path / "data", "--no-password", TZ="Australia/Sydney") as (_, url):
         sql = "SELECT timezone(), toUnixTimestamp(toDateTime('2024-01-01 00:00:00'))"
         assert run(url, sql) == "UTC\t1704067200\n"
 
 
 def test_sigterm_lets_the_running_query_finish(tmp_path):
     answers: list[str] = []
-    with sandbox_server(MODULE, tmp_path / "data") as (running, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):
         sql = "SELECT sleep(1.5), 'finished'"
         slow = threading.Thread(target=lambda: answers.append(run(url, sql)))
         slow.start()
@@ -132,14 +182,14 @@ def test_sigterm_lets_the_running_query_finish(tmp_path):
 
 
 def test_data_survives_a_restart(tmp_path):
-    with sandbox_server(MODULE, tmp_path / "data") as (_, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (_, url):
         run(url, "CREATE DATABASE d")
         run(url, "CREATE TABLE d.t (a Int8) ENGINE = MergeTree ORDER BY a")
         run(url, "CREATE VIEW d.v AS SELECT sum(a) AS total FROM d.t")
         run(url, "CREATE TABLE in_default (a Int8) ENGINE = MergeTree ORDER BY a")
         run(url, "INSERT INTO d.t VALUES (1), (2)")
         run(url, "INSERT INTO in_default VALUES (3)")
-    with sandbox_server(MODULE, tmp_path / "data") as (_, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (_, url):
         assert run(url, "SELECT total FROM d.v") == "3\n"
         assert run(url, "SELECT a FROM default.in_default") == "3\n"
         assert run(url, "SELECT engine FROM system.databases WHERE name = 'd'") == "Atomic\n"
@@ -147,7 +197,7 @@ def test_data_survives_a_restart(tmp_path):
 
 def test_acknowledged_inserts_survive_kill_9(tmp_path):
     acknowledged = 0
-    with sandbox_server(MODULE, tmp_path / "data") as (running, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):
         run(url, "CREATE DATABASE d")
         run(url, "CREATE TABLE d.t (n UInt64) ENGINE = MergeTree ORDER BY n")
         killer = threading.Timer(1.0, os.kill, (running.pid, signal.SIGKILL))
@@ -160,7 +210,7 @@ def test_acknowledged_inserts_survive_kill_9(tmp_path):
                 break
             acknowledged += 1_000
     assert acknowledged > 0
-    with sandbox_server(MODULE, tmp_path / "data") as (_, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (_, url):
         count, distinct = map(int, run(url, "SELECT count(), uniqExact(n) FROM d.t").split())
     # The insert that got no answer is there as a whole or not at all.
     assert count == distinct
@@ -177,7 +227,7 @@ def test_a_large_insert_does_not_need_its_size_in_memory(tmp_path):
         "min_insert_block_size_rows": "65536",
         "min_insert_block_size_bytes": "0",
     }
-    with sandbox_server(MODULE, tmp_path / "data") as (running, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):
         run(url, "CREATE TABLE t (a Int64, s String) ENGINE = MergeTree ORDER BY a")
         run(url, chunk.decode(), **params)
         before = peak_bytes(running.pid)
@@ -191,7 +241,7 @@ def test_a_large_insert_does_not_need_its_size_in_memory(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_number_of_requests(tmp_path):
-    with sandbox_server(MODULE, tmp_path / "data") as (running, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):
         run(url, "CREATE TABLE t (a Int64) ENGINE = Memory")
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
 
@@ -207,10 +257,10 @@ def test_memory_does_not_grow_with_the_number_of_requests(tmp_path):
 
 
 def test_an_insert_that_breaks_off_leaves_nothing_of_its_last_block(tmp_path):
-    with sandbox_server(MODULE, tmp_path / "data") as (_, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (_, url):
         run(url, "CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a")
         query = "/?query=INSERT%20INTO%20t%20FORMAT%20CSV"
-        head = f"POST {query} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+        head = f"POST {query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
         with socket.create_connection(("127.0.0.1", urlsplit(url).port)) as connection:
             connection.sendall(head.encode() + b"1\n2\n3\n")
             while run(url, "SELECT count() FROM system.processes") != "2\n":
@@ -234,10 +284,10 @@ def memory_bytes(pid: int, field: str) -> int:
 
 
 def test_a_reader_that_never_reads_does_not_hold_others_up(tmp_path):
-    with sandbox_server(MODULE, tmp_path / "data") as (_, url):
+    with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (_, url):
         sql = b"SELECT number FROM numbers(1000000000)"
         stuck = [socket.create_connection(("127.0.0.1", urlsplit(url).port)) for _ in range(3)]
-        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(sql)
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(sql)
         for connection in stuck:
             connection.sendall(head + sql)
         started = time.monotonic()

@@ -26,7 +26,8 @@ NEVER_ENDING = "SELECT throwIf(number = 2000000) FROM numbers(3000000)"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with sandbox_server("sandbox.clickhouse", tmp_path_factory.mktemp("clickhouse")) as (_, url):
+    directory = tmp_path_factory.mktemp("clickhouse")
+    with sandbox_server("sandbox.clickhouse", directory, "--no-password") as (_, url):
         yield url
 
 
