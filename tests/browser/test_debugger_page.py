@@ -1,41 +1,17 @@
 """The debugger page in Chromium."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import SegmentServer
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = Path(os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium"))
-    if not path.exists():
-        reason = f"There is no Chromium at {path}. Install it, or set CHROMIUM_PATH to it."
-        # Continuous integration must not pass without these tests.
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

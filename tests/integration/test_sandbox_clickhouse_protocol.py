@@ -557,8 +557,9 @@ def test_an_error_after_progress_headers_has_its_code(http):
 
 
 def raw_request(sql: str, **params: str) -> bytes:
-    head = f"POST /?{urlencode(params)} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sql)}\r\n\r\n"
-    return (head + sql).encode()
+    target = f"/?{urlencode(params)}"
+    headers = f"Host: localhost\r\nContent-Length: {len(sql)}"
+    return f"POST {target} HTTP/1.1\r\n{headers}\r\n\r\n{sql}".encode()
 
 
 def received_until(connection: socket.socket, mark: bytes) -> bytes:
@@ -609,7 +610,7 @@ def get(server: str, path: str) -> tuple[int, bytes]:
 def test_a_post_must_say_its_length(server):
     address = urlsplit(server)
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
-        connection.sendall(b"POST /?query=SELECT%201 HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"POST /?query=SELECT%201 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = received_until(connection, b"HTTP_LENGTH_REQUIRED")
     assert answer.startswith(b"HTTP/1.1 411 ")
 
