@@ -9,8 +9,11 @@ Secrets are not parameters, because Luigi shows parameters in its UI, its logs a
 
 from __future__ import annotations
 
+import getpass
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
+from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +22,7 @@ import luigi
 from luigi.configuration import get_config
 
 from luigi_tasks.errors import ConfigurationError
+from luigi_tasks.plain_text import has_control_character, plain
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The directory of dbt_project.yml in a checkout of this repository."""
@@ -28,6 +32,17 @@ FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
 PLACEHOLDER_NAMESPACE = "retailpro-sandbox"
 """The default of the dbt macro segment_namespace too."""
+
+OUR_VARIABLES = (
+    "CLICKHOUSE_",
+    "DBT_",
+    "DOCS_PORT",
+    "LUIGI_",
+    "RETAIL_PRO_",
+    "SANDBOX_",
+    "SEGMENT_",
+)
+"""Beginnings of the names of the environment variables that are settings here."""
 
 SEGMENT_CDN = "https://cdn.segment.com"
 """For all regions."""
@@ -42,6 +57,25 @@ def _to_bool(text: str) -> bool:
     raise ValueError(f"{text!r} is neither true nor false")
 
 
+def refuse_control_characters(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse control characters in settings, such as a line end in the name of a database.
+
+    Raises:
+        ConfigurationError: A setting of the environment has a control character.
+    """
+    bad = sorted(
+        name
+        for name, value in environment.items()
+        if name.startswith(OUR_VARIABLES) and has_control_character(value)
+    )
+    if bad:
+        raise ConfigurationError(
+            f"A control character stands in the environment variable {', '.join(bad)}. An "
+            "environment file with Windows line ends (CRLF) is the usual reason: convert it, for "
+            "example with `sed -i 's/\\r$//' FILE`, and load it again."
+        )
+
+
 class _FromEnvironment:
     """Lets an environment variable win over luigi.cfg.
 
@@ -52,7 +86,18 @@ class _FromEnvironment:
     variable: str
     parse_text: Callable[[str], Any]
 
+    def normalize(self, value: Any) -> Any:
+        """Refuse a control character, wherever the value comes from."""
+        value = super().normalize(value)  # type: ignore[misc]
+        if isinstance(value, str) and has_control_character(value):
+            raise ConfigurationError(
+                f"A control character stands in {self.variable}, or in the setting of luigi.cfg or "
+                f"the option that stands for it: {plain(value, 100)}. Remove it."
+            )
+        return value
+
     def _get_value_from_config(self, section: str, name: str) -> Any:
+        refuse_control_characters()
         text = os.environ.get(self.variable, "")
         if not text:
             return super()._get_value_from_config(section, name)  # type: ignore[misc]
@@ -358,7 +403,12 @@ class brake(luigi.Config):  # noqa: N801
 
 
 def write_key() -> str:
-    """Return Segment's write key, or an empty text, which means a dry run."""
+    """Return Segment's write key, or an empty text, which means a dry run.
+
+    Raises:
+        ConfigurationError: It has a control character.
+    """
+    refuse_control_characters()
     return os.environ.get("SEGMENT_WRITE_KEY", "").strip()
 
 
@@ -368,7 +418,12 @@ def is_dry_run() -> bool:
 
 
 def clickhouse_password() -> str:
-    """Return the password of the ClickHouse user; empty for none."""
+    """Return the password of the ClickHouse user; empty for none.
+
+    Raises:
+        ConfigurationError: It has a control character.
+    """
+    refuse_control_characters()
     return os.environ.get("CLICKHOUSE_PASSWORD", "")
 
 
@@ -389,6 +444,21 @@ def segment_cdn() -> str:
     return str(settings.cdn_host or own).rstrip("/")
 
 
+def use_luigi_cfg_of_the_checkout() -> None:
+    """Let the luigi.cfg beside this package hold from whichever directory a command is started.
+
+    Luigi reads the one of the current directory only, so that exit codes, among others, would be
+    Luigi's own elsewhere. What another file of settings says wins. Called when the package is
+    imported, which is before Luigi reads its settings and exit codes.
+    """
+    own = RawConfigParser()
+    own.read(PROJECT_ROOT / "luigi.cfg", encoding="utf-8")
+    for section in own.sections():
+        for option, value in own.items(section):
+            if not get_config().has_option(section, option):
+                get_config().set(section, option, value)
+
+
 def follow_scheduler_variables() -> None:
     """Let LUIGI_HOST and LUIGI_PORT win over `[core] scheduler_host` and `scheduler_port`.
 
@@ -399,3 +469,19 @@ def follow_scheduler_variables() -> None:
     for variable, name in (("LUIGI_HOST", "scheduler_host"), ("LUIGI_PORT", "scheduler_port")):
         if value := os.environ.get(variable, ""):
             get_config().set("core", name, value)
+
+
+def keep_pid_locks_per_user() -> None:
+    """Put the locks of Luigi, by which the same command runs once, where this user may write.
+
+    Luigi's own place, /tmp/luigi, belongs to whoever was first. `[core] lock_pid_dir` and
+    `--lock-pid-dir` win.
+    """
+    if not get_config().has_option("core", "lock_pid_dir"):
+        get_config().set("core", "lock_pid_dir", str(pid_lock_directory()))
+
+
+def pid_lock_directory() -> Path:
+    """Return the directory of this user's locks; Luigi makes it, for this user only."""
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    return Path(tempfile.gettempdir()) / f"retail-pro-segment-{user}"

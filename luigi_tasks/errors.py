@@ -68,3 +68,17 @@ class EverythingRejectedError(TerminalError):
 
 class BrakeError(TerminalError):
     """The run would send more than usual. Look at PlanSync, then run again with --brake-go-on."""
+
+
+class Stopped(SystemExit):
+    """Stopped by a signal. Nothing is lost: the next run goes on where this one stopped."""
+
+
+def expected_sentence(error: BaseException) -> str | None:
+    """Return what an expected error says, which is all that a person needs of it; else None."""
+    if isinstance(error, Stopped):
+        return inspect.getdoc(Stopped)
+    if isinstance(error, PipelineError):
+        return str(error)
+    # Luigi raises an error of its own from that of a setting which cannot be read.
+    return expected_sentence(error.__cause__) if error.__cause__ else None

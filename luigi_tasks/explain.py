@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clickhouse_connect.driver.exceptions import DatabaseError
-from rich.console import Console
-from rich.text import Text
 
 from luigi_tasks import clickhouse, config, queries
 from luigi_tasks.errors import PipelineError
+from luigi_tasks.terminal import Terminal
 
 TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -175,32 +174,32 @@ def main() -> int:
         prog="python -m luigi_tasks.explain", description="Where a customer or order is, and why."
     )
     parser.add_argument("number", help="SID, customer number (CUST_ID) or receipt number (DOC_NO)")
-    number, console = parser.parse_args().number.strip(), Console()
+    number, terminal = parser.parse_args().number.strip(), Terminal()
     try:
         found = find(number)
         for each in found:
-            console.print(f"{each.entity} {each.sid}", style="bold", highlight=False)
+            terminal.say(f"{each.entity} {each.sid}", style="bold")
             for sentence in each.conclusions():
-                console.print(Text(f"  {sentence}"), soft_wrap=True)
+                terminal.say(f"  {sentence}")
             for detail in lines(each) if len(found) == 1 else ():
-                console.print(Text(f"    {detail.rstrip()}"), soft_wrap=True)
+                terminal.say(f"    {detail.rstrip()}")
         if len(found) > 1:
-            console.print("For the rows, messages and requests of one of them give its SID.")
+            terminal.say("For the rows, messages and requests of one of them give its SID.")
         for table, file, line, reason in unread(number):
-            console.print(
-                Text(f"Line {line} of {file} ({table}) could not be read and holds it: {reason}")
+            terminal.say(
+                f"Line {line} of {file} ({table}) could not be read and holds it: {reason}"
             )
     except PipelineError as error:
-        console.print(Text(str(error)), style="red")
+        terminal.say_error(error)
         return 1
     except DatabaseError as error:
         if not clickhouse.is_missing(error):
             raise
         database = config.clickhouse().database
-        console.print(f"The models are not in the database {database} yet. Run dbt build first.")
+        terminal.say(f"The models are not in the database {database} yet. Run dbt build first.")
         return 1
     if not found:
-        console.print(
+        terminal.say(
             f"No customer or document of the export has {number} as SID, CUST_ID or DOC_NO. "
             "Was the export loaded? See retail_pro.loads."
         )

@@ -96,7 +96,7 @@ class Tally:
                 f"{file.path}: {self.rejected:,} of {seen:,} rows cannot be read, more than "
                 f"{limits.rejected_rows:.1%}. Nothing of this file was loaded. "
                 f"{_list(self.rejected_examples)} "
-                "Export the file again, or raise max-rejected-share in luigi.cfg."
+                "Export the file again, or raise max_rejected_share in luigi.cfg."
             )
         if self.malformed > limits.malformed_sids * self.rows:
             raise ExportRefusedError(
@@ -104,7 +104,7 @@ class Tally:
                 f"than {limits.malformed_sids:.1%}. Nothing of this file was loaded. "
                 f"{_list(self.malformed_examples)} A spreadsheet or a program has changed the "
                 "numbers, and they cannot be repaired: export again, with SIDs as text, and do not "
-                "open the file with Excel. Or raise max-malformed-sid-share in luigi.cfg."
+                "open the file with Excel. Or raise max_malformed_sid_share in luigi.cfg."
             )
         if self.rounded > ROUNDED_SHARE * self.rows:
             raise ExportRefusedError(

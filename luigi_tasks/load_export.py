@@ -16,15 +16,14 @@ from pathlib import Path
 
 import luigi
 from clickhouse_connect.driver.exceptions import OperationalError
-from rich.console import Console
-from rich.table import Table as RichTable
 
-from luigi_tasks import clickhouse, config, dictionary, export_check, export_file
+from luigi_tasks import clickhouse, config, dictionary, export_check, export_file, terminal
 from luigi_tasks.errors import ClickHouseUnavailableError
 from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
 from luigi_tasks.landing import Landing, Loaded
 from luigi_tasks.progress import TaskProgress
+from luigi_tasks.task import PipelineTask
 
 logger = logging.getLogger("luigi-interface.landing")
 
@@ -72,7 +71,7 @@ class FileReport:
         return "loaded" if self.loaded.is_new else "skipped, was loaded before"
 
 
-class LoadExport(luigi.Task):
+class LoadExport(PipelineTask):
     """Load customer.csv, document.csv and document_item.csv of a directory."""
 
     directory = luigi.PathParameter(
@@ -180,10 +179,21 @@ def _one_line(reports: list[FileReport]) -> str:
 
 
 def _print(reports: list[FileReport]) -> None:
-    table = RichTable(title="Export")
-    for heading in ("File", "Rows", "Rejected", "", "Seconds"):
-        table.add_column(heading, justify="left" if heading in {"File", ""} else "right")
-    for report in reports:
-        rows, rejected = f"{report.loaded.rows:,}", f"{report.loaded.rejected:,}"
-        table.add_row(report.name, rows, rejected, report.outcome, f"{report.seconds:.1f}")
-    Console().print(table)
+    columns = (
+        "File",
+        terminal.number("Rows"),
+        terminal.number("Rejected"),
+        "",
+        terminal.number("Seconds"),
+    )
+    rows = [
+        (
+            report.name,
+            report.loaded.rows,
+            report.loaded.rejected,
+            report.outcome,
+            f"{report.seconds:.1f}",
+        )
+        for report in reports
+    ]
+    terminal.Terminal().show(terminal.table("Export", columns, rows))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import luigi
-from rich.console import Console
 
 from luigi_tasks import dry_run, forecast, markers
 from luigi_tasks.build_outbox import BuildOutbox
 from luigi_tasks.progress import Scheduler
 from luigi_tasks.slots import SlotTask
+from luigi_tasks.terminal import Terminal
 
 
 class PlanSync(SlotTask):
@@ -24,11 +24,11 @@ class PlanSync(SlotTask):
 
     def run(self) -> None:
         """Print the plan; its figure is the status message too."""
-        console = Console()
+        terminal = Terminal()
         for call in forecast.CALLS:
-            dry_run.show(call, console)
-        messages = dry_run.show_totals(console)
+            dry_run.show(call, terminal)
+        messages = dry_run.show_totals(terminal)
         summary = f"Plan: {messages:,} messages would be sent. Nothing was sent."
-        console.print(summary, style="bold", highlight=False)
+        terminal.say(summary, style="bold")
         Scheduler(self).report(100, summary)
         self.output().touch()

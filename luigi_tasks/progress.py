@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from types import TracebackType
 
 import luigi
 from luigi.rpc import RPCError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from luigi_tasks.plain_text import for_page, plain
+from luigi_tasks.terminal import progress_bar
 
 logger = logging.getLogger("luigi-interface.progress")
 
@@ -34,7 +34,7 @@ class Scheduler:
             if self._set_percentage is not None:
                 self._set_percentage(percentage)
             if self._set_message is not None:
-                self._set_message(message)
+                self._set_message(for_page(message))
         except RPCError as error:
             # The work matters more than the picture of it.
             logger.warning("The Luigi scheduler takes no progress any more: %s", error)
@@ -53,16 +53,8 @@ class TaskProgress:
     def __init__(self, task: luigi.Task, label: str, *, bar: bool = True) -> None:
         self._scheduler = Scheduler(task)
         self._reported_at = 0.0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[message]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not bar or not sys.stderr.isatty(),
-            transient=True,
-        )
+        self._bar = progress_bar()
+        self._bar.disable = self._bar.disable or not bar
         self._line = self._bar.add_task(label, total=None, message="")
 
     def __enter__(self) -> TaskProgress:
@@ -79,7 +71,7 @@ class TaskProgress:
 
     def update(self, done: int, total: int, message: str) -> None:
         """Say that `done` of `total` is finished; most calls only move the bar."""
-        self._bar.update(self._line, completed=done, total=total, message=message)
+        self._move(done, total, message)
         now = time.monotonic()
         if now - self._reported_at >= SECONDS_BETWEEN_REPORTS:
             self._reported_at = now
@@ -87,8 +79,11 @@ class TaskProgress:
 
     def finish(self, done: int, total: int, message: str) -> None:
         """Report the last state, whenever the one before was."""
-        self._bar.update(self._line, completed=done, total=total, message=message)
+        self._move(done, total, message)
         self._report(done, total, message)
+
+    def _move(self, done: int, total: int, message: str) -> None:
+        self._bar.update(self._line, completed=done, total=total, message=plain(message, 80))
 
     def _report(self, done: int, total: int, message: str) -> None:
         percentage = 100 if total <= 0 else min(100, done * 100 // total)

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import luigi
 from luigi.interface import core
-from rich.console import Console
 from rich.table import Table
 
 from luigi_tasks import config, dry_run, markers, outbox, queries
@@ -19,6 +18,7 @@ from luigi_tasks.progress import Scheduler
 from luigi_tasks.send import SendIdentify, SendTask, SendTrack
 from luigi_tasks.shards import all_shards
 from luigi_tasks.slots import ShardedTask
+from luigi_tasks.terminal import Terminal, number, table, text
 
 
 @dataclass(frozen=True)
@@ -110,24 +110,24 @@ class ReportRun(ShardedTask):
 
     def run(self) -> None:
         """Print the report; its figures are the status message too."""
-        console = Console()
-        summary, rows = self._dry_run(console) if config.is_dry_run() else self._delivery(console)
-        console.print(summary, style="bold", highlight=False)
+        terminal = Terminal()
+        summary, rows = self._dry_run(terminal) if config.is_dry_run() else self._delivery(terminal)
+        terminal.say(summary, style="bold")
         for name, address in links().items():
-            console.print(f"{name}: {address}", highlight=False, soft_wrap=True)
+            terminal.say(f"{name}: {address}")
         Scheduler(self).report(100, summary)
         self.output().touch(rows)
 
-    def _dry_run(self, console: Console) -> tuple[str, int]:
-        pending = dry_run.show_totals(console)
+    def _dry_run(self, terminal: Terminal) -> tuple[str, int]:
+        pending = dry_run.show_totals(terminal)
         return f"Dry run: nothing was sent, {pending:,} messages are pending.", 0
 
-    def _delivery(self, console: Console) -> tuple[str, int]:
+    def _delivery(self, terminal: Terminal) -> tuple[str, int]:
         sent = [collect(self._sends(task_class)) for task_class in (SendIdentify, SendTrack)]
-        console.print(delivery_table(sent))
-        console.print(request_table(sent))
+        terminal.show(delivery_table(sent))
+        terminal.show(request_table(sent))
         if any(part.rejections for part in sent):
-            console.print(rejection_table(sent))
+            terminal.show(rejection_table(sent))
         accepted = sum(part.accepted for part in sent)
         rejected = sum(part.rejected for part in sent)
         pending = sum(sum(part.pending.values()) for part in sent)
@@ -145,46 +145,36 @@ class SyncToSegment(ShardedTask, luigi.WrapperTask):
 
 def delivery_table(sent: list[Sent]) -> Table:
     """Messages per call and event."""
-    table = _table("Delivery to Segment", ["call", "event"], ["accepted", "rejected", "pending"])
-    for part in sent:
-        for event in sorted({*part.deliveries, *part.pending}) or [""]:
-            accepted, rejected = part.deliveries.get(event, (0, 0))
-            pending = part.pending.get(event, 0)
-            table.add_row(part.call, event, f"{accepted:,}", f"{rejected:,}", f"{pending:,}")
-    return table
+    columns = ("call", "event", number("accepted"), number("rejected"), number("pending"))
+    rows = [
+        (part.call, event, *part.deliveries.get(event, (0, 0)), part.pending.get(event, 0))
+        for part in sent
+        for event in sorted({*part.deliveries, *part.pending}) or [""]
+    ]
+    return table("Delivery to Segment", columns, rows)
 
 
 def request_table(sent: list[Sent]) -> Table:
     """Requests per call."""
-    table = _table("Requests", ["call"], ["requests", "not accepted", "MB", "seconds"])
-    for part in sent:
-        table.add_row(
+    columns = ("call", number("requests"), number("not accepted"), number("MB"), number("seconds"))
+    rows = [
+        (
             part.call,
-            f"{part.requests:,}",
-            f"{part.not_accepted:,}",
+            part.requests,
+            part.not_accepted,
             f"{part.sent_bytes / 1e6:,.2f}",
             f"{part.seconds:,.1f}",
         )
-    return table
+        for part in sent
+    ]
+    return table("Requests", columns, rows)
 
 
 def rejection_table(sent: list[Sent]) -> Table:
     """Why messages were rejected."""
-    table = _table("Rejected", ["call", "event", "reason"], ["messages"])
-    table.add_column("example", overflow="fold")
-    for part in sent:
-        for event, reason_code, messages, example in part.rejections:
-            table.add_row(part.call, event, reason_code, f"{messages:,}", example)
-    return table
-
-
-def _table(title: str, names: list[str], numbers: list[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in names:
-        table.add_column(name)
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
+    columns = ("call", "event", "reason", number("messages"), text("example"))
+    rows = [(part.call, *rejection) for part in sent for rejection in part.rejections]
+    return table("Rejected", columns, rows)
 
 
 def links() -> dict[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import luigi
 
 from luigi_tasks import invocation
+from luigi_tasks.task import PipelineTask
 
 
-class SlotTask(luigi.Task):
+class SlotTask(PipelineTask):
     """A task of the sync.
 
     Its slot is a name for the run: it does not select data. Every run sends whatever is pending,
