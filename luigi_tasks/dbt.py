@@ -15,12 +15,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from luigi_tasks import config, leash, signals
+from luigi_tasks import clickhouse, cluster, config, leash, signals
 from luigi_tasks.errors import BuildFailedError, ConfigurationError
 
 logger = logging.getLogger("luigi-interface.dbt")
@@ -30,6 +32,16 @@ GOOD_STATUSES = frozenset({"success", "pass", "warn", "skipped", "no-op"})
 
 MOST_FAILURES_SHOWN = 10
 LONGEST_MESSAGE = 600
+
+STOP_INTERVAL_SECONDS = 0.5
+"""How often statements of a build that is to stop are looked for."""
+
+KILL_STATEMENTS = """
+kill query $on_cluster
+where startsWith(query, '/* {{"app": "dbt"') and position(query, '{build}') > 0
+async
+"""
+"""Which statement is of which build stands in its comment, see the macro query_comment."""
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -74,14 +86,15 @@ def build(on_progress: OnProgress, selector: str | None = None) -> BuildResult:
             "the dbt project."
         )
     log = BuildLog()
-    with _running(_command(settings, selector), project, settings.stop_seconds) as process:
+    command = _command(settings, selector, project)
+    with _running(command, project, settings.stop_seconds, log) as process:
         for line in process.stdout or ():
             _read_line(line, log, on_progress)
         code = process.wait()
     return _check(code, log, project / settings.target_path, project / settings.log_path)
 
 
-def _command(settings: config.dbt, selector: str | None) -> list[str]:
+def _command(settings: config.dbt, selector: str | None, project: Path) -> list[str]:
     return [
         _executable(),
         "build",
@@ -89,6 +102,8 @@ def _command(settings: config.dbt, selector: str | None) -> list[str]:
         # `make test` run them.
         "--exclude-resource-type",
         "unit_test",
+        "--profiles-dir",
+        str(project),
         "--target-path",
         settings.target_path,
         "--log-path",
@@ -129,7 +144,7 @@ def environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _running(
-    command: list[str], directory: Path, stop_seconds: float
+    command: list[str], directory: Path, stop_seconds: float, log: BuildLog
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a process in a session of its own; whatever happens, none of it is left behind.
 
@@ -150,15 +165,42 @@ def _running(
         try:
             yield process
         finally:
-            _stop(process, stop_seconds)
+            if process.poll() is None:
+                _interrupt(process, stop_seconds, log)
+            _kill(process)
 
 
-def _stop(process: subprocess.Popen[str], seconds: float) -> None:
-    """Ask dbt to stop, which cancels its queries; then kill what is left of its group."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)
+def _interrupt(process: subprocess.Popen[str], seconds: float, log: BuildLog) -> None:
+    """Ask dbt to stop, and ClickHouse to end dbt's statements, for which dbt would wait.
+
+    None may be left: the next build begins as soon as the lease is given back.
+    """
+    os.killpg(process.pid, signal.SIGINT)
+    give_up_at = time.monotonic() + seconds
+    is_over = False
+    while not is_over and time.monotonic() < give_up_at:
+        has_statements = _kill_statements(log.invocation_id)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
+            # It also reads what dbt writes: dbt would wait for that at the end.
+            process.communicate(timeout=STOP_INTERVAL_SECONDS)
+        is_over = process.poll() is not None and not has_statements
+
+
+def _kill_statements(build: str) -> bool:
+    """Ask ClickHouse to end the statements of a build; tell whether there were any."""
+    if not build:
+        return False
+    statement = cluster.ddl(KILL_STATEMENTS.format(build=UUID(build)))
+    try:
+        ended = clickhouse.connect().command(statement)
+    except clickhouse.ERRORS as error:
+        logger.warning("ClickHouse did not end the statements of the build: %s", error)
+        return False
+    return isinstance(ended, str | list) and bool(ended)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill what is left of the process group."""
     with contextlib.suppress(ProcessLookupError):  # Nothing is left: the usual case.
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -123,7 +123,7 @@ def test_an_export_is_read_from_the_landing_tables(
 def test_nothing_secret_is_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "very-secret-word")
     monkeypatch.setenv("SEGMENT_WRITE_KEY", "very-secret-key")
-    assert "very-secret" not in " ".join(dbt._command(dbt.config.dbt(), None))
+    assert "very-secret" not in " ".join(dbt._command(dbt.config.dbt(), None, Path()))
 
 
 WATCHED = """
@@ -131,7 +131,7 @@ import sys
 from pathlib import Path
 from luigi_tasks import dbt
 command = ["sh", "-c", "sleep 300 & echo $! $$; wait"]
-with dbt._running(command, Path.cwd(), 5) as process:
+with dbt._running(command, Path.cwd(), 5, dbt.BuildLog()) as process:
     print(process.stdout.readline(), end="", flush=True)
     process.wait()
 """
