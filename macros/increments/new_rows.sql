@@ -1,60 +1,23 @@
 {#-
-    The rows of a base model that are not in the staging model being built yet. Rows count as
-    staged once a build that staged them came to its end; those of a build that broke off are
-    compared one by one, since an insert may have gone in by half. Of the loader's rows whole
-    loads are new, by their id. Rows of another pipeline are new by their time of arrival, and
-    compared one by one for the hour in which an insert may have been under way.
+    The rows of a base model that are not in the staging model being built yet, of those that had
+    come when the build began (stg_retail_pro__arrivals). Rows count as staged once a build that
+    staged them came to its end; those of a build that broke off are compared one by one, since an
+    insert may have gone in by half. Of the loader's rows whole loads are new, by their id. Rows of
+    another pipeline are new by their time of arrival, and compared one by one for the hour in
+    which an insert may have been under way; those that come while the build goes on may be taken.
     table_name: as in `loads`.
 -#}
 {% macro new_rows(base, table_name) -%}
-{%- set loads = source('retail_pro', 'loads') -%}
 {%- if not is_incremental() -%}
 select * from {{ base }}
+    where
+        _load_id = ''
+        or _load_id in (select load_id from {{ ref('stg_retail_pro__arrivals') }})
 {%- else -%}
-{%- set unstaged_loads -%}
-(
-                    select
-                        load_id,
-                        loaded_at
-                    from {{ loads }}
-                    where
-                        table_name = '{{ table_name }}'
-                        and load_id not in (
-                            select _load_id from {{ this }}
-                            group by _load_id, _staged_at
-                            having _staged_at <= {{ built_until() }}
-                        )
-                )
-{%- endset -%}
-{%- set surely_staged_until -%}
-(
-                select coalesce(maxOrNullIf(last_loaded_at, _load_id = ''), max(last_loaded_at))
-                    - interval 1 hour
-                from (
-                    select
-                        _load_id,
-                        _staged_at,
-                        max(_loaded_at) as last_loaded_at
-                    from {{ this }}
-                    group by _load_id, _staged_at
-                )
-                where _staged_at <= {{ built_until() }}
-            )
-{%- endset -%}
 select *
     from {{ base }}
     where
-        (
-            (
-                _load_id in (select load_id from {{ unstaged_loads }})
-                -- The rows of a load bear the time at which it began.
-                and _loaded_at > (
-                    select coalesce(minOrNull(loaded_at), now64(3, 'UTC')) - interval 1 day
-                    from {{ unstaged_loads }}
-                )
-            )
-            or (_load_id = '' and _loaded_at > {{ surely_staged_until }})
-        )
+        ({{ has_arrived(table_name) }})
         and (_load_id, _loaded_at, _file, _line, {{ content_hash() }}) not in (
             select
                 _load_id,
@@ -65,7 +28,12 @@ select *
             from {{ this }}
             where
                 _staged_at > {{ built_until() }}
-                or (_load_id = '' and _loaded_at > {{ surely_staged_until }})
+                or (
+                    _load_id = '' and _loaded_at >= (
+                        select min(since) from {{ ref('stg_retail_pro__arrivals') }}
+                        where table_name = '{{ table_name }}' and load_id = ''
+                    )
+                )
         )
 {%- endif -%}
 {%- endmacro %}
