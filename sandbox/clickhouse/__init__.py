@@ -14,6 +14,7 @@ results into HTTP responses, the way a ClickHouse server does, so that unmodifie
 ``query_ids``    the clients' query ids in system tables and KILL QUERY
 ``sessions``     state that outlives one request
 ``execution``    the engine's side of one request
+``row_pipe``     the rows of an INSERT on their way into the engine
 ``engine``       connections to chDB: run, stream out, stream in
 ``answers``      headers and bodies of responses
 ``compression``  encodings of request and response bodies

@@ -143,12 +143,6 @@ class ClickHouseHttp:
         if read_only:
             execution.refuse_write()
         rows = incoming.rows(insert.offset)
-        if insert.input_call is not None:
-            spool = execution.open_spool()
-            async for chunk in rows:
-                await self._in_thread(partial(spool.write, chunk))
-            progress = await self._in_thread(lambda: execution.insert_file(insert, spool))
-            return Result(progress=progress)
         sink = await self._in_thread(lambda: execution.open_insert(insert))
         try:
             async for chunk in rows:

@@ -8,8 +8,7 @@ What chDB's connections allow, found by trying (4.4, ClickHouse 26.9):
 * queries on different connections run in parallel and release the GIL; one connection runs one
   query at a time;
 * ``send_query`` streams a SELECT in blocks with flat memory, but every block is a document of its
-  own: only formats without header and footer may be joined;
-* ``send_insert`` streams rows into an INSERT with flat memory and back-pressure.
+  own: only formats without header and footer may be joined.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.clickhouse.errors import UNKNOWN_FORMAT, ClickHouseError
+from sandbox.clickhouse.row_pipe import RowPipe
 
 # Data must not depend on the machine's time zone. The engine reads TZ when it is loaded.
 os.environ["TZ"] = "UTC"
@@ -105,41 +105,6 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-class RowSink:
-    """An INSERT that takes its rows in chunks, in constant memory."""
-
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
-
-    def append(self, chunk: bytes) -> None:
-        """Hand over bytes of the input format; waits while the engine is behind.
-
-        Raises:
-            ClickHouseError: The engine refused the rows.
-        """
-        try:
-            self._raw.append(chunk)
-        except Exception as error:
-            raise ClickHouseError.from_engine(error) from error
-
-    def finish(self) -> Progress:
-        """Commit and tell what was written.
-
-        Raises:
-            ClickHouseError: The engine refused the rows.
-        """
-        try:
-            result = self._raw.finish()
-        except Exception as error:
-            raise ClickHouseError.from_engine(error) from error
-        rows, size = result.rows_written, result.bytes_written
-        return Progress(rows, size, rows, size)
-
-    def cancel(self) -> None:
-        """Give the INSERT up; blocks that are already written stay, as in a server."""
-        self._raw.cancel()
-
-
 @dataclass(frozen=True)
 class Kept:
     """What a connection was told to keep: its database, and the settings with their values."""
@@ -151,8 +116,9 @@ class Kept:
 class Connection:
     """One connection to the engine: runs one query at a time, keeps its own settings."""
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, engine: Engine) -> None:
         self._raw = raw
+        self._engine = engine
         # None when it has to be asked for, which costs more than a small query.
         self._kept: Kept | None = Kept()
 
@@ -215,16 +181,33 @@ class Connection:
         finally:
             stream.close()
 
-    def insert(self, head: str | bytes, input_format: str) -> RowSink:
-        """Open an INSERT (without FORMAT and data) for rows that come in chunks.
+    def insert(
+        self,
+        head: bytes,
+        clauses: bytes,
+        input_format: str,
+        then: Callable[[], Progress] | None = None,
+    ) -> RowPipe[Progress]:
+        """Begin an INSERT for rows that come in chunks.
 
-        Raises:
-            ClickHouseError: The engine refused the statement.
+        Args:
+            head: The statement as far as its target and columns.
+            clauses: What may follow these: ``SETTINGS``.
+            input_format: Name of the rows' format.
+            then: What is run when the rows are stored, and tells the progress in their place.
         """
-        try:
-            return RowSink(self._raw.send_insert(head, input_format))
-        except Exception as error:
-            raise ClickHouseError.from_engine(error) from error
+
+        def run(file: str) -> Progress:
+            source = f" FROM INFILE {quote(file)} COMPRESSION 'none' ".encode()
+            sql = head + source + clauses + f" FORMAT {input_format}".encode()
+            progress = self.run(sql)[1]
+            if then is not None:
+                return then()
+            # What was read is what was written: the rows of the request, as a server counts.
+            progress.read_rows, progress.read_bytes = progress.written_rows, progress.written_bytes
+            return progress
+
+        return RowPipe(run, self._engine.kill_readers)
 
     def apply(self, settings: Mapping[str, str], database: str = "") -> None:
         """Set the current database and settings (``param_*`` among them) of this connection."""
@@ -287,10 +270,6 @@ class Connection:
         self._raw.close()
 
 
-def _connect(target: str) -> Connection:
-    return Connection(chdb.connect(target))  # type: ignore[no-untyped-call]
-
-
 class Engine:
     """The engine on one data directory.
 
@@ -303,7 +282,7 @@ class Engine:
         config = path / "engine.xml"
         config.write_text(_CONFIG, encoding="utf-8")
         # The engine lives as long as one connection is open, and only the first one names a config.
-        self._root = _connect(f"{path}?config-file={config}")
+        self._root = self._connect(f"{path}?config-file={config}")
         self._lock = threading.Lock()
         self.version = self._text("SELECT version()")
         self.timezone = self._text("SELECT timezone()")
@@ -339,7 +318,10 @@ class Engine:
     def connect(self) -> Connection:
         """Open a connection; it has the defaults of the engine until it is told otherwise."""
         with self._lock:
-            return _connect(str(self._path))
+            return self._connect(str(self._path))
+
+    def _connect(self, target: str) -> Connection:
+        return Connection(chdb.connect(target), self)  # type: ignore[no-untyped-call]
 
     def kill_query(self, log_comment: str) -> None:
         """End the queries with this ``log_comment``; their callers get an error (code 394)."""
@@ -347,12 +329,17 @@ class Engine:
 
     def kill_queries(self) -> None:
         """End every query that runs now."""
-        self._kill("query_id != queryID()")
+        self._kill("true")
 
-    def _kill(self, which: str) -> None:
+    def kill_readers(self, file: str) -> bool:
+        """End the INSERT that reads its rows from this file; tell whether there is one."""
+        return self._kill(f"position(query, {quote(f'FROM INFILE {quote(file)}')}) > 0")
+
+    def _kill(self, which: str) -> bool:
         connection = self.connect()
         try:
-            connection.run(f"KILL QUERY WHERE {which} ASYNC")
+            condition = f"query_id != queryID() AND ({which})"
+            return bool(connection.run(f"KILL QUERY WHERE {condition} ASYNC")[0])
         finally:
             connection.close()
 

@@ -46,6 +46,13 @@ _STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() fo
 
 _ENGINE_TEXT = re.compile(r"Code: (\d+)\. (DB::[\w:]*Exception: .*)", re.DOTALL)
 _VERSION_NOTE = re.compile(r" \(version [\d.]+\)")
+# Some errors come wrapped: "Code: 27. DB::Exception: Code: 27. DB::…: text. (NAME). (NAME)".
+_WRAPPED = re.compile(r"DB::Exception: Code: \d+\. (DB::.*)\. \([A-Z_\d]+\)", re.DOTALL)
+# Rows of a request reach the engine as a file, which no client has heard of.
+_ROWS_AS_FILE = re.compile(
+    r": \(in file/uri /dev/fd/\d+\)|: While executing File(?=: data for INSERT)"
+    r"|: data for INSERT was parsed from file"
+)
 
 
 class ClickHouseError(Exception):
@@ -74,7 +81,10 @@ class ClickHouseError(Exception):
         match = _ENGINE_TEXT.search(raw)
         if match is None:
             return cls.of(UNKNOWN_EXCEPTION, raw)
-        return cls(int(match[1]), _VERSION_NOTE.sub("", match[2]).strip())
+        text = _VERSION_NOTE.sub("", match[2]).strip()
+        while (wrapped := _WRAPPED.fullmatch(text)) is not None:
+            text = wrapped[1]
+        return cls(int(match[1]), _ROWS_AS_FILE.sub("", text))
 
     @property
     def status(self) -> int:

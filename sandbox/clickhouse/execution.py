@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import IO
 
 from sandbox.clickhouse import query_ids
 from sandbox.clickhouse.engine import (
@@ -15,8 +15,6 @@ from sandbox.clickhouse.engine import (
     Connection,
     Engine,
     Progress,
-    RowSink,
-    quote,
     quote_name,
 )
 from sandbox.clickhouse.errors import (
@@ -26,6 +24,7 @@ from sandbox.clickhouse.errors import (
     ClickHouseError,
 )
 from sandbox.clickhouse.request import ExternalTable, HttpQuery
+from sandbox.clickhouse.row_pipe import RowPipe
 from sandbox.clickhouse.sessions import Session
 from sandbox.clickhouse.statement import InsertData, Statement
 
@@ -129,32 +128,38 @@ class Execution:
             self._peek(blocks, result)
         return result
 
-    def open_insert(self, insert: InsertData) -> RowSink:
-        """Open an INSERT for the rows of the request.
+    def open_insert(self, insert: InsertData) -> RowPipe[Progress]:
+        """Begin an INSERT for the rows of the request.
 
         Raises:
-            ClickHouseError: The engine refused the statement.
+            ClickHouseError: The statement is refused before any row is read.
         """
         connection = self._open()
-        return connection.insert(insert.head, self._engine.format(insert.format)[0])
-
-    def open_spool(self) -> IO[bytes]:
-        """Make a file for rows that go through a SELECT; it is removed with the request."""
-        return self._stack.enter_context(tempfile.NamedTemporaryFile(prefix="insert-"))
-
-    def insert_file(self, insert: InsertData, rows: IO[bytes]) -> Progress:
-        """Run ``INSERT ... SELECT ... FROM input(...)`` on rows that lie in a file.
-
-        Raises:
-            ClickHouseError: The engine refused the statement or the rows.
-        """
+        input_format = self._engine.format(insert.format)[0]
         if insert.input_call is None:
-            raise AssertionError("only an INSERT with input() reads a file")
-        rows.flush()
-        start, end = insert.input_call
-        source = f"file({quote(rows.name)}, {quote(insert.format)}, ".encode()
-        sql = insert.head[:start] + source + insert.head[end:]
-        return self._open().run(sql)[1]
+            head, clauses = insert.head[: insert.clauses], insert.head[insert.clauses :]
+            return connection.insert(head, clauses, input_format)
+        return self._insert_through_select(connection, insert, input_format)
+
+    def _insert_through_select(
+        self, connection: Connection, insert: InsertData, input_format: str
+    ) -> RowPipe[Progress]:
+        """Let the rows wait in a temporary table, which then stands for ``input(…)``."""
+        if insert.input_call is None:
+            raise AssertionError("only input() makes a SELECT read the request's rows")
+        start, inner, end = insert.input_call
+        structure, _ = connection.run(b"SELECT " + insert.head[inner:end], "RawBLOB")
+        table = quote_name(f"input_{uuid.uuid4().hex}")
+        # A log keeps the order of the rows.
+        connection.run(f"CREATE TEMPORARY TABLE {table} ({structure.decode()}) ENGINE = TinyLog")
+        self._stack.callback(connection.run, f"DROP TEMPORARY TABLE IF EXISTS {table}")
+        select = insert.head[:start] + table.encode() + insert.head[end + 1 :]
+        return connection.insert(
+            f"INSERT INTO {table}".encode(),
+            b"",
+            input_format,
+            then=lambda: connection.run(select)[1],
+        )
 
     def end(self) -> None:
         """End the query if it only reads and the engine has begun it."""
@@ -196,7 +201,8 @@ class Execution:
         name = quote_name(table.name)
         connection.run(f"CREATE TEMPORARY TABLE {name} ({table.structure})")
         self._stack.callback(connection.run, f"DROP TEMPORARY TABLE IF EXISTS {name}")
-        sink = connection.insert(f"INSERT INTO {name}", self._engine.format(table.format)[0])
+        input_format = self._engine.format(table.format)[0]
+        sink = connection.insert(f"INSERT INTO {name}".encode(), b"", input_format)
         sink.append(table.data)
         sink.finish()
 

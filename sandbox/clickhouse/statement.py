@@ -54,14 +54,17 @@ class InsertData:
         head: The statement up to, and without, FORMAT or VALUES.
         format: The input format of the rows.
         offset: Where the rows begin in the bytes that were looked at.
-        input_call: Place of the ``input(`` table function (start of the word, end of the
-            bracket) when the rows pass through a SELECT, else None.
+        clauses: Where in ``head`` the clauses after target and columns begin: ``SETTINGS``, or the
+            ``SELECT`` that the rows pass through.
+        input_call: Place of the table function ``input(…)`` when the rows pass through a SELECT:
+            the start of the word, the start of its arguments, and their end. Else None.
     """
 
     head: bytes
     format: str
     offset: int
-    input_call: tuple[int, int] | None = None
+    clauses: int
+    input_call: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,35 +160,53 @@ def _clauses(text: bytes) -> tuple[str | None, bool]:
 
 def _find_insert_data(text: bytes, complete: bool) -> InsertData | None:
     """Find the rows of an INSERT, or None when it has none or they are not in sight yet."""
-    input_call: tuple[int, int] | None = None
     previous: Token | None = None
     is_select = False
     name_seen = False
+    clauses: int | None = None
     for token in tokens(text):
         word = token.upper
-        if previous is not None and previous.upper == b"INPUT" and token.text == b"(":
-            input_call = (previous.start, token.end)
-        if token.depth == 0 and name_seen:
+        is_named = previous is not None and previous.text == b"."  # what follows is no clause
+        if token.depth == 0 and name_seen and not is_named:
+            if clauses is None and word in (b"SELECT", b"WITH", b"SETTINGS"):
+                clauses = token.start
             if word in (b"SELECT", b"WITH"):
                 is_select = True
             elif word == b"INFILE" and previous is not None and previous.upper == b"FROM":
                 return None
             elif word == b"VALUES" and not is_select:
-                return InsertData(text[: token.start], "Values", token.end)
+                head = text[: token.start]
+                return InsertData(head, "Values", token.end, _or_end(clauses, head))
         if previous is not None and previous.upper == b"FORMAT" and previous.depth == 0:
             is_cut_off = token.end == len(text) and not complete
             if token.kind == "word" and name_seen and not is_cut_off:
-                if is_select and input_call is None:
-                    return None
+                head = text[: previous.start]
+                input_call = _find_input(head) if is_select else None
                 offset = _skip_to_rows(text, token.end, complete)
-                if offset is None:
+                if offset is None or (is_select and input_call is None):
                     return None
-                return InsertData(text[: previous.start], token.text.decode(), offset, input_call)
+                name = token.text.decode()
+                return InsertData(head, name, offset, _or_end(clauses, head), input_call)
         if previous is not None and token.kind in ("word", "quoted"):
             # INSERT INTO [TABLE] [FUNCTION] name: the first word that is none of these
             name_seen = name_seen or word not in (b"INTO", b"TABLE", b"FUNCTION")
         previous = token
     return None
+
+
+def _find_input(head: bytes) -> tuple[int, int, int] | None:
+    """Find ``input(…)``: the start of the word, the start and the end of its arguments."""
+    call: tuple[Token, Token] | None = None
+    for before, token in pairwise(tokens(head)):
+        if call is None and before.upper == b"INPUT" and token.text == b"(":
+            call = before, token
+        elif call is not None and token.kind == "close" and token.depth == call[1].depth:
+            return call[0].start, call[1].end, token.start
+    return None
+
+
+def _or_end(place: int | None, head: bytes) -> int:
+    return len(head) if place is None else place
 
 
 def _skip_to_rows(text: bytes, offset: int, complete: bool) -> int | None:

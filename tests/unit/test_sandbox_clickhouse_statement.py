@@ -50,13 +50,33 @@ def test_statements_without_rows(text):
     assert statement.insert is None
 
 
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        (b"INSERT INTO t (a) SETTINGS x=1 FORMAT CSV\n1", b"SETTINGS x=1 "),
+        (b"INSERT INTO t SETTINGS x=1 VALUES (1)", b"SETTINGS x=1 "),
+        (b"INSERT INTO d.settings (a) FORMAT CSV\n1", b""),
+        (b"INSERT INTO settings VALUES (1)", b""),
+        (b"INSERT INTO d.values (settings) -- settings\nFORMAT CSV\n1", b""),
+        (b"INSERT INTO t WITH 1 AS k SELECT k FROM input('a Int8') FORMAT CSV\n1", None),
+    ],
+)
+def test_where_the_clauses_of_an_insert_begin(text, clauses):
+    statement = parse(text, complete=True)
+    assert statement is not None
+    assert statement.insert is not None
+    found = statement.insert.head[statement.insert.clauses :]
+    assert found == clauses if clauses is not None else found.startswith(b"WITH")
+
+
 def test_input_function_is_located():
     text = b"INSERT INTO t SELECT a * 2 FROM input('a Int8') WHERE a > 0 FORMAT CSV\n1"
     statement = parse(text, complete=True)
     assert statement is not None
     assert statement.insert is not None
-    start, end = statement.insert.input_call or (0, 0)
-    assert text[start:end] == b"input("
+    start, inner, end = statement.insert.input_call or (0, 0, 0)
+    assert text[start:inner] == b"input("
+    assert text[inner:end] == b"'a Int8'"
     assert text[statement.insert.offset :] == b"1"
 
 
