@@ -16,7 +16,7 @@ export LUIGI_PORT ?= 8082
 export DOCS_PORT ?= 8081
 export RETAIL_PRO_EXPORT_DIR ?= seeds/sample
 
-SANDBOX := $(or $(SANDBOX_DIR),.sandbox)
+SANDBOX := $(patsubst %/,%,$(or $(SANDBOX_DIR),.sandbox))
 PASSWORD_FILE := $(SANDBOX)/clickhouse/password
 
 # Each command reads the password itself, so that no output of make shows it.

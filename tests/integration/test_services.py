@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from sandbox.private import read_password
 from tests.processes import PROJECT, clean_environment, free_port
 
 NAMES = ("clickhouse", "segment", "luigid", "docs")
@@ -57,6 +58,16 @@ class Setup:
         url = f"http://127.0.0.1:{self.ports[variable]}{path}"
         return httpx.get(url, trust_env=False, follow_redirects=True)
 
+    @property
+    def password_file(self) -> Path:
+        """Where the password of ClickHouse is."""
+        return self.directory / "clickhouse" / "password"
+
+    def select_one(self, password: str) -> int:
+        """The status that ClickHouse answers a query with."""
+        url = f"http://127.0.0.1:{self.ports['CLICKHOUSE_PORT']}/?query=select+1"
+        return httpx.get(url, auth=("default", password), trust_env=False).status_code
+
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Setup]:
@@ -92,7 +103,7 @@ def test_up_status_logs_down(sandbox: Setup) -> None:
     for port in sandbox.ports.values():
         assert f"http://127.0.0.1:{port}" in up.stdout
 
-    assert sandbox.get("CLICKHOUSE_PORT", "/?query=select+1").text == "1\n"
+    assert sandbox.select_one(read_password(sandbox.password_file)) == 200
     assert "<title>Segment sandbox" in sandbox.get("SEGMENT_PORT", "/").text
     assert "Luigi" in sandbox.get("LUIGI_PORT", "/").text
     assert sandbox.get("LUIGI_PORT", "/history").status_code == 200
@@ -116,6 +127,37 @@ def test_up_status_logs_down(sandbox: Setup) -> None:
     assert not any(alive(pid) for pid in pids.values())
     assert sandbox.pids() == {}
     assert sandbox.run("down").stdout == "Nothing was running.\n"
+
+
+def test_what_it_keeps_is_private(sandbox: Setup) -> None:
+    kept = [PROJECT / "target", PROJECT / "logs", sandbox.directory]
+    for directory in kept:
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o755)
+    up = sandbox.run("up", CLICKHOUSE_PASSWORD="of-production")
+    assert (up.returncode, up.stderr) == (0, "")
+    below = [path for path in sandbox.directory.rglob("*") if not path.is_symlink()]
+    open_to_others = [path for path in [*kept, *below] if path.stat().st_mode & 0o077]
+    assert open_to_others == []
+    password = read_password(sandbox.password_file)
+    assert sandbox.select_one("of-production") == 403
+    assert sandbox.select_one(password) == 200
+    for pid in sandbox.pids().values():
+        assert password not in " ".join(psutil.Process(pid).cmdline())
+    assert password not in sandbox.run("logs").stdout
+    # The same directory keeps its password.
+    assert sandbox.run("down").returncode == 0
+    assert sandbox.run("prepare").returncode == 0
+    assert read_password(sandbox.password_file) == password
+
+
+def test_a_password_file_that_cannot_be_used(sandbox: Setup) -> None:
+    assert sandbox.run("prepare").returncode == 0
+    sandbox.password_file.write_text("\n")
+    up = sandbox.run("up")
+    assert up.returncode == 1
+    assert f"{sandbox.password_file} is empty. Delete it" in up.stderr
+    assert "Traceback" not in up.stderr
 
 
 def test_a_dead_service_is_started_again(sandbox: Setup) -> None:
