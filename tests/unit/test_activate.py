@@ -66,6 +66,7 @@ def run(shell: list[str], checkout: Path, script: str, **variables: str) -> list
         ({"CLICKHOUSE_HOST": "::1"}, "secret1"),
         ({"CLICKHOUSE_PASSWORD": ""}, "secret1"),
         ({"CLICKHOUSE_PASSWORD": "own"}, "own"),
+        ({"CLICKHOUSE_PASSWORD_FILE": "/own"}, "none"),
         ({"CLICKHOUSE_HOST": "clickhouse.example"}, "none"),
         ({"SANDBOX_DIR": "/nowhere"}, "none"),
     ],
