@@ -107,7 +107,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 def allowed_names(options: argparse.Namespace) -> list[str]:
     """The names of ``--allow-host``, and the address of ``--host`` unless it stands for all."""
     stands_for_all = options.host in ("", "0.0.0.0", "::")  # noqa: S104  # not bound here
-    return options.allow_host + ([] if stands_for_all else [options.host])
+    return [*options.allow_host, *([] if stands_for_all else [options.host])]
 
 
 def _host_name(text: str) -> str:

@@ -21,7 +21,7 @@ IN_A_SMALL_FILE_SYSTEM = 'mount -t tmpfs -o size=48m tmpfs "$1" && shift && exec
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
-        sandbox_server(MODULE, tmp_path_factory.mktemp("clickhouse")) as (_, url),
+        sandbox_server(MODULE, tmp_path_factory.mktemp("clickhouse"), "--no-password") as (_, url),
         httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
     ):
         yield client

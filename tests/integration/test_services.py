@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -149,6 +151,55 @@ def test_what_it_keeps_is_private(sandbox: Setup) -> None:
     assert sandbox.run("down").returncode == 0
     assert sandbox.run("prepare").returncode == 0
     assert read_password(sandbox.password_file) == password
+
+
+def curls() -> list[str]:
+    """Every curl command of the guides."""
+    found = []
+    for file in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))):
+        lines = iter(file.read_text().splitlines())
+        for line in lines:
+            if match := re.match(r"\s*(?:\$ )?(curl .*)", line):
+                command = match[1]
+                while not is_whole(command):
+                    command += f"\n{next(lines)}"
+                found.append(command)
+    return found
+
+
+def is_whole(command: str) -> bool:
+    try:
+        shlex.split(command)
+    except ValueError:
+        return False
+    return True
+
+
+def test_every_curl_of_the_guides_works_in_an_activated_shell(
+    sandbox: Setup, tmp_path: Path
+) -> None:
+    assert sandbox.run("up").returncode == 0
+    (tmp_path / "query.sql").write_text("select 4711")
+    commands = curls()
+    assert len(commands) >= 4
+    for command in commands:
+        here = command.replace(":8123", f":{sandbox.ports['CLICKHOUSE_PORT']}")
+        here = here.replace(":8765", f":{sandbox.ports['SEGMENT_PORT']}")
+        done = subprocess.run(
+            [
+                "bash",
+                "-ec",
+                f". '{PROJECT}/sandbox/activate.sh'; {here} --fail --no-progress-meter",
+            ],
+            cwd=tmp_path,
+            env=clean_environment()
+            | {"VIRTUAL_ENV": "/nowhere/.venv", "SANDBOX_DIR": str(sandbox.directory)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), here
+        assert "query.sql" not in here or "4711" in done.stdout
 
 
 def test_a_password_file_that_cannot_be_used(sandbox: Setup) -> None:
