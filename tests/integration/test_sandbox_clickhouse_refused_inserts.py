@@ -166,7 +166,7 @@ def server_with_a_small_disk(directory: Path) -> Iterator[str]:
         pytest.skip("this machine does not let a user mount a file system")
     directory.mkdir()
     log = directory.with_name("server.log")
-    serve = [sys.executable, "-m", MODULE, "--path", str(directory), "--port", "0"]
+    serve = [sys.executable, "-m", MODULE, "--no-password", "--path", str(directory), "--port", "0"]
     arguments = [*command, IN_A_SMALL_FILE_SYSTEM, "sh", str(directory), *serve]
     with process(arguments, log) as running:
         yield wait_ready(running, log)

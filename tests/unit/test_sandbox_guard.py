@@ -110,6 +110,12 @@ def test_origin(client: TestClient, method: str, origin: str, status: int) -> No
     assert client.request(method, "/x", headers={"origin": origin}).status_code == status
 
 
+def test_programs_say_less_than_browsers(client: TestClient) -> None:
+    assert (
+        client.post("/", headers={"sec-fetch-mode": "cors"}).status_code == PASSED
+    )  # Node's fetch
+
+
 def test_one_foreign_value_among_good_ones_is_enough(client: TestClient) -> None:
     origins = [("origin", "http://127.0.0.1:8123"), ("origin", "http://evil.example")]
     sites = [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]
