@@ -21,7 +21,8 @@ PASSWORD_FILE := $(SANDBOX)/clickhouse/password
 
 # Each command reads the password itself, so that no output of make shows it.
 SANDBOX_ENV := umask 077; CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default \
-	CLICKHOUSE_PASSWORD="$$(test ! -e $(PASSWORD_FILE) || cat $(PASSWORD_FILE))" CLICKHOUSE_SECURE=false DBT_TARGET=embedded RETAIL_PRO_SOURCE=landing \
+	CLICKHOUSE_PASSWORD="$$(test ! -e $(PASSWORD_FILE) || cat $(PASSWORD_FILE))" \
+	CLICKHOUSE_SECURE=false DBT_TARGET=embedded RETAIL_PRO_SOURCE=landing \
 	SEGMENT_HOST=http://127.0.0.1:$(SEGMENT_PORT) SEGMENT_WRITE_KEY=sandbox-write-key \
 	LUIGI_HOST=127.0.0.1 NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 

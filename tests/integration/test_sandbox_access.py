@@ -48,7 +48,9 @@ LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch
 
 
 @pytest.fixture(scope="module")
-def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def urls(
+    client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """The address of each server."""
     directory = tmp_path_factory.mktemp("sandbox")
     site = directory / "docs"
@@ -66,12 +68,18 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         for name, options in (("clickhouse", ["--no-password"]), ("segment", [])):
             server = sandbox_server(f"sandbox.{name}", directory / name, *options)
             found[name] = stack.enter_context(server)[1]
-        ask(found["clickhouse"], "CREATE TABLE t (a Int8) ENGINE = Memory")
+        ask(client, found["clickhouse"], "CREATE TABLE t (a Int8) ENGINE = Memory")
         yield found
 
 
-def ask(url: str, sql: str) -> str:
-    answer = httpx.post(url, content=sql, trust_env=False)
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False) as opened:
+        yield opened
+
+
+def ask(client: httpx.Client, url: str, sql: str) -> str:
+    answer = client.post(url, content=sql)
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -90,8 +98,10 @@ def paths(routes: list[BaseRoute], prefix: str = "") -> Iterator[str]:
             yield prefix + path.replace("{key}", "k").replace("{call}", "track")
 
 
-def routes(directory: Path) -> dict[str, list[str]]:
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """The paths of each server; one that is nowhere is among them."""
+    directory = tmp_path_factory.mktemp("routes")
     clickhouse = ClickHouseHttp(cast(Any, None), Account("default", "")).asgi()
     apps = {
         "clickhouse": clickhouse,
@@ -106,48 +116,44 @@ def headers(given: dict[str, str], url: str) -> dict[str, str]:
     return {name: value.replace("{port}", port) for name, value in given.items()}
 
 
-def test_the_list_of_routes_is_that_of_the_servers(tmp_path: Path) -> None:
-    found = routes(tmp_path)
-    assert {"/", "/ping", "/replicas_status"} <= set(found["clickhouse"])
-    assert {"/v1/track", "/token", "/api/messages", "/api/faults", "/"} <= set(found["segment"])
-    assert {"/health", "/manifest.json"} <= set(found["docs"])
+def test_the_list_of_routes_is_that_of_the_servers(routes: dict[str, list[str]]) -> None:
+    assert {"/", "/ping", "/replicas_status"} <= set(routes["clickhouse"])
+    assert {"/v1/track", "/token", "/api/messages", "/api/faults", "/"} <= set(routes["segment"])
+    assert {"/health", "/manifest.json"} <= set(routes["docs"])
 
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("foreign", FOREIGN)
 def test_every_route_refuses(
-    urls: dict[str, str], tmp_path: Path, server: str, foreign: str
+    client: httpx.Client,
+    urls: dict[str, str],
+    routes: dict[str, list[str]],
+    server: str,
+    foreign: str,
 ) -> None:
     url = urls[server]
     body = "INSERT INTO t VALUES (1)" if server == "clickhouse" else '{"writeKey":"k"}'
-    with httpx.Client(base_url=url, trust_env=False) as client:
-        for path in routes(tmp_path)[server]:
-            for method in METHODS:
-                request = client.build_request(
-                    method,
-                    path,
-                    content=body,
-                    params={"query": "SELECT 1"} if server == "clickhouse" else None,
-                    headers=headers(FOREIGN[foreign], url) | {"content-type": "text/plain"},
-                )
-                answer = client.send(request)
-                assert answer.status_code == 403, f"{method} {path}: {answer.text}"
-    assert ask(urls["clickhouse"], "SELECT count() FROM t") == "0\n"
-    stats = httpx.get(f"{urls['segment']}/api/stats", trust_env=False).json()
+    params = {"query": "SELECT 1"} if server == "clickhouse" else None
+    given = headers(FOREIGN[foreign], url) | {"content-type": "text/plain"}
+    for path in routes[server]:
+        for method in METHODS:
+            answer = client.request(method, url + path, content=body, params=params, headers=given)
+            assert answer.status_code == 403, f"{method} {path}: {answer.text}"
+    assert ask(client, urls["clickhouse"], "SELECT count() FROM t") == "0\n"
+    stats = client.get(f"{urls['segment']}/api/stats").json()
     assert (stats["requests"], stats["fault_steps"], stats["unusual_settings"]) == (0, 0, {})
 
 
 @pytest.mark.parametrize("server", SERVERS)
-@pytest.mark.parametrize("own", OWN)
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_every_route_takes_what_is_its_own(
-    urls: dict[str, str], tmp_path: Path, server: str, own: dict[str, str], host: str
+    client: httpx.Client, urls: dict[str, str], routes: dict[str, list[str]], server: str, host: str
 ) -> None:
     url = urls[server].replace("127.0.0.1", host)
-    given = {name: value.replace("127.0.0.1", host) for name, value in own.items()}
-    with httpx.Client(base_url=url, trust_env=False) as client:
-        for path in routes(tmp_path)[server]:
-            answer = client.get(path, headers=headers(given, url))
+    for own in OWN:
+        given = {name: value.replace("127.0.0.1", host) for name, value in own.items()}
+        for path in routes[server]:
+            answer = client.get(url + path, headers=headers(given, url))
             assert answer.status_code != 403, f"{path}: {answer.text}"
 
 
@@ -156,10 +162,14 @@ def test_every_route_takes_what_is_its_own(
     [("clickhouse", set()), ("segment", {"/"}), ("docs", {"/", "/index.html"})],
 )
 def test_a_link_opens_pages_only(
-    urls: dict[str, str], tmp_path: Path, server: str, pages: set[str]
+    client: httpx.Client,
+    urls: dict[str, str],
+    routes: dict[str, list[str]],
+    server: str,
+    pages: set[str],
 ) -> None:
-    for path in {*routes(tmp_path)[server], *pages}:
-        answer = httpx.get(urls[server] + path, headers=LINK, trust_env=False)
+    for path in {*routes[server], *pages}:
+        answer = client.get(urls[server] + path, headers=LINK)
         assert answer.status_code == (200 if path in pages else 403), path
 
 
