@@ -16,6 +16,8 @@ results into HTTP responses, the way a ClickHouse server does, so that unmodifie
 ``execution``    the engine's side of one request
 ``row_pipe``     the rows of an INSERT on their way into the engine
 ``engine``       connections to chDB: run, stream out, stream in
+``configuration``  what SQL may do, and the rest that the engine is told at its start
+``confinement``  what the process may do, told to the kernel
 ``answers``      headers and bodies of responses
 ``compression``  encodings of request and response bodies
 ``blocks``       ClickHouse's own compression

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -21,6 +22,8 @@ from sandbox.clickhouse.request import HttpQuery
 _log = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=UTF-8"
 _MIN_COMPRESSED_BYTES = 256  # smaller answers only grow
+# Node and others decompress behind the connection's back, and drop what is not done when it breaks.
+_DECOMPRESSION_S = 0.5
 _COUNTERS = (
     *("read_rows", "read_bytes", "written_rows", "written_bytes", "total_rows_to_read"),
     *("result_rows", "result_bytes", "elapsed_ns"),
@@ -71,6 +74,7 @@ class Answers:
             blocks,
             headers,
             encoder=self._encoder(self._encoding),
+            grace_s=_DECOMPRESSION_S if self._encoding else 0.0,
             finish=finish,
             break_off=break_off,
             version=self._engine.version,
@@ -129,6 +133,7 @@ class ResultStream(StreamingResponse):
         headers: dict[str, str],
         *,
         encoder: Pipeline,
+        grace_s: float,
         finish: Callable[[], Awaitable[None]],
         break_off: Callable[[], None],
         version: str,
@@ -137,6 +142,7 @@ class ResultStream(StreamingResponse):
         super().__init__(blocks, headers={**headers, "X-ClickHouse-Exception-Tag": self._tag})
         self._blocks = blocks
         self._encoder = encoder
+        self._grace_s = grace_s
         self._finish = finish
         self._break_off = break_off
         self._version = version
@@ -155,6 +161,7 @@ class ResultStream(StreamingResponse):
         if failure is not None:
             marked = self._encoder.feed(self._marked(failure)) + self._encoder.finish()
             await self._send(send, marked)
+            await asyncio.sleep(self._grace_s)
             self._break_off()
             _log.warning("a result broke off: %s", failure)
             return

@@ -7,12 +7,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import anyio
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -20,16 +21,17 @@ from starlette.routing import Route
 from sandbox.clickhouse.answers import Answers, common_headers, counters_json
 from sandbox.clickhouse.auth import Account
 from sandbox.clickhouse.blocks import BlockDecoder
-from sandbox.clickhouse.compression import Decoder, Pipeline
+from sandbox.clickhouse.compression import Decoder, Decoding
 from sandbox.clickhouse.engine import Engine
 from sandbox.clickhouse.errors import (
+    BAD_ARGUMENTS,
     HTTP_LENGTH_REQUIRED,
     QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
     UNKNOWN_EXCEPTION,
     ClickHouseError,
 )
 from sandbox.clickhouse.execution import Execution, Result
-from sandbox.clickhouse.incoming import Incoming
+from sandbox.clickhouse.incoming import MAX_QUERY_BYTES, Incoming
 from sandbox.clickhouse.protocol import wire_of
 from sandbox.clickhouse.request import HttpQuery, read
 from sandbox.clickhouse.sessions import Session, Sessions
@@ -37,7 +39,7 @@ from sandbox.clickhouse.statement import InsertData
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_MAX_FORM_FIELD_BYTES = 64 << 20
+_MAX_FORM_FIELD_BYTES = MAX_QUERY_BYTES  # the query is one
 _KILL_INTERVAL_S = 0.1
 
 
@@ -252,11 +254,14 @@ async def _read_request(request: Request) -> tuple[HttpQuery, AsyncIterator[byte
         query = read(request.headers, request.query_params)
         return query, _decoded(request, query)
     fields: dict[str, str] = {}
-    files: dict[str, bytes] = {}
-    form = await request.form(max_files=100, max_part_size=_MAX_FORM_FIELD_BYTES)
+    files: dict[str, BinaryIO] = {}
+    try:
+        form = await request.form(max_files=100, max_part_size=_MAX_FORM_FIELD_BYTES)
+    except HTTPException as error:
+        raise ClickHouseError.of(BAD_ARGUMENTS, f"Cannot read the form: {error.detail}") from error
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            files[name] = await value.read()
+            files[name] = value.file
         else:
             fields[name] = value
     return read(request.headers, request.query_params, fields, files), _nothing()
@@ -264,10 +269,11 @@ async def _read_request(request: Request) -> tuple[HttpQuery, AsyncIterator[byte
 
 async def _decoded(request: Request, query: HttpQuery) -> AsyncIterator[bytes]:
     blocks = [BlockDecoder(query.verify_blocks)] if query.decompress else []
-    decoder = Pipeline(Decoder(request.headers.get("content-encoding", "")), *blocks)
+    decoding = Decoding(Decoder(request.headers.get("content-encoding", "")), *blocks)
     async for chunk in request.stream():
-        yield decoder.feed(chunk)
-    yield decoder.finish()
+        for piece in decoding.feed(chunk):
+            yield piece
+    decoding.finish()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

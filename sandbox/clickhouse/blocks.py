@@ -7,6 +7,7 @@ the checksum and its size when decompressed (4 bytes each, little-endian), and t
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import lz4.block  # type: ignore[import-untyped]
@@ -26,7 +27,8 @@ _CHECKSUM_BYTES = 16
 _HEADER = struct.Struct("<BII")
 _NONE, _LZ4, _ZSTD = 0x02, 0x82, 0x90
 _BLOCK_BYTES = 1 << 20
-_MAX_BLOCK_BYTES = 1 << 30
+# A block is held as a whole. A server takes up to 1 GiB; clients write blocks of about 1 MiB.
+_MAX_BLOCK_BYTES = 128 << 20
 
 
 class BlockDecoder:
@@ -40,21 +42,20 @@ class BlockDecoder:
         self._verify = verify
         self._pending = bytearray()
 
-    def feed(self, data: bytes) -> bytes:
-        """Decode the blocks that are whole by now.
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Decode the blocks that are whole by now, one after the other.
 
         Raises:
             ClickHouseError: A block is damaged (codes 40, 89, 129 and 271).
         """
         self._pending += data
-        plain = []
         while (size := self._size()) is not None and len(self._pending) >= size:
-            plain.append(self._decode(bytes(self._pending[:size])))
+            block = bytes(self._pending[:size])
             del self._pending[:size]
-        return b"".join(plain)
+            yield self._decode(block)
 
-    def finish(self) -> bytes:
-        """Check that the last block was whole; nothing is held back.
+    def finish(self) -> None:
+        """Check that the last block was whole.
 
         Raises:
             ClickHouseError: The body ended inside a block (code 33).
@@ -63,7 +64,6 @@ class BlockDecoder:
             raise ClickHouseError.of(
                 CANNOT_READ_ALL_DATA, "The request body ends inside a compressed block"
             )
-        return b""
 
     def _size(self) -> int | None:
         """Size of the next block with its checksum; None while its header is not here."""
@@ -90,11 +90,17 @@ class BlockDecoder:
             raise ClickHouseError.of(CHECKSUM_DOESNT_MATCH, "Checksum doesn't match")
         method, _, size = _HEADER.unpack_from(rest)
         try:
-            return _decompress(method, rest[_HEADER.size :], size)
+            plain = _decompress(method, rest[_HEADER.size :], size)
         except (lz4.block.LZ4BlockError, zstandard.ZstdError) as error:
             raise ClickHouseError.of(
                 CANNOT_DECOMPRESS, f"Cannot decompress a block: {error}"
             ) from error
+        if len(plain) != size:
+            raise ClickHouseError.of(
+                CANNOT_DECOMPRESS,
+                f"Cannot decompress a block: it says {size} bytes and has {len(plain)}",
+            )
+        return plain
 
 
 class BlockEncoder:
@@ -120,6 +126,9 @@ def _decompress(method: int, data: bytes, size: int) -> bytes:
     if method == _LZ4:
         return bytes(lz4.block.decompress(data, uncompressed_size=size))
     if method == _ZSTD:
+        # A size in the frame goes before max_output_size, and memory is taken for it at once.
+        if zstandard.frame_content_size(data) > size:
+            raise zstandard.ZstdError("the frame is larger than its block says")
         return bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=size))
     return data
 

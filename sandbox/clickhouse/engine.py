@@ -18,12 +18,14 @@ import logging
 import os
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.clickhouse import configuration
 from sandbox.clickhouse.errors import UNKNOWN_FORMAT, ClickHouseError
 from sandbox.clickhouse.row_pipe import RowPipe
 
@@ -61,17 +63,6 @@ STREAMABLE_FORMATS = frozenset(
 _NOT_STREAMABLE = "Streaming query is not supported"
 # SET and USE, whatever comments stand before them.
 _TELLS_CONNECTION = re.compile(rb"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:set|use)\b", re.I | re.S)
-_CONFIG = """\
-<clickhouse>
-    <timezone>UTC</timezone>
-    <query_log>
-        <database>system</database>
-        <table>query_log</table>
-        <flush_interval_milliseconds>1000</flush_interval_milliseconds>
-        <ttl>event_date + INTERVAL 7 DAY</ttl>
-    </query_log>
-</clickhouse>
-"""
 
 
 @dataclass
@@ -214,7 +205,7 @@ class Connection:
         if database:
             self.run(f"USE {quote_name(database)}")
         if settings:
-            self.run("SET " + ", ".join(f"{name} = {quote(v)}" for name, v in settings.items()))
+            self._set({name: quote(value) for name, value in settings.items()})
 
     @contextmanager
     def scoped(self, settings: Mapping[str, str], database: str = "") -> Iterator[None]:
@@ -239,9 +230,14 @@ class Connection:
                 self._put_back(back)
             self._kept = kept
 
+    def _set(self, values: Mapping[str, str]) -> None:
+        # Names come from the client, too: a parameter may be called `id$x`.
+        named = (f"{quote_name(name)} = {value}" for name, value in values.items())
+        self.run("SET " + ", ".join(named))
+
     def _put_back(self, values: Mapping[str, str]) -> None:
         try:
-            self.run("SET " + ", ".join(f"{name} = {value}" for name, value in values.items()))
+            self._set(values)
         except ClickHouseError:
             # A name that the engine does not know; then nothing was set, and it has said so.
             logger.debug("settings %s are not put back", sorted(values), exc_info=True)
@@ -279,15 +275,22 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        config = path / "engine.xml"
-        config.write_text(_CONFIG, encoding="utf-8")
+        config = configuration.write(path)
         # The engine lives as long as one connection is open, and only the first one names a config.
         self._root = self._connect(f"{path}?config-file={config}")
+        self._make_default_a_database()
         self._lock = threading.Lock()
         self.version = self._text("SELECT version()")
         self.timezone = self._text("SELECT timezone()")
         self.display_name = self._text("SELECT hostName()")
         self._formats = self._read_formats()
+
+    def _make_default_a_database(self) -> None:
+        """Take the files of the disk out of ``default``, where chDB puts them beside its tables."""
+        link = self._path / "metadata" / "default"
+        own_id = link.readlink().name if link.is_symlink() else str(uuid.uuid4())
+        self._root.run("DETACH DATABASE default")
+        self._root.run(f"ATTACH DATABASE default UUID {quote(own_id)} ENGINE = Atomic")
 
     def _text(self, sql: str) -> str:
         return self._root.run(sql)[0].decode().strip()

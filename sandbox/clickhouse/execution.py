@@ -203,8 +203,13 @@ class Execution:
         self._stack.callback(connection.run, f"DROP TEMPORARY TABLE IF EXISTS {name}")
         input_format = self._engine.format(table.format)[0]
         sink = connection.insert(f"INSERT INTO {name}".encode(), b"", input_format)
-        sink.append(table.data)
-        sink.finish()
+        try:
+            while chunk := table.data.read(_READ_BYTES):
+                sink.append(chunk)
+            sink.finish()
+        except BaseException:
+            sink.cancel()
+            raise
 
     def _check(self, connection: Connection, text: bytes, read_only: bool) -> None:
         """Refuse what a server refuses over HTTP and chDB would do."""

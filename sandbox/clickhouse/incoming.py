@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from sandbox.clickhouse.errors import SYNTAX_ERROR, ClickHouseError
 from sandbox.clickhouse.statement import Statement, parse
 
+# The most that is held of a query; how much of it is allowed, the engine knows (max_query_size).
+MAX_QUERY_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 20
 
 
@@ -25,7 +28,11 @@ class Incoming:
         self._has_separator = not query
 
     async def statement(self) -> Statement:
-        """Read until it is clear what the request says."""
+        """Read until it is clear what the request says.
+
+        Raises:
+            ClickHouseError: The query does not end (code 62).
+        """
         if self._buffer:
             parsed = parse(bytes(self._buffer) + b"\n", complete=False)
             if parsed is not None:
@@ -41,7 +48,13 @@ class Incoming:
                 parsed = parse(bytes(self._buffer), complete=False)
                 if parsed is not None:
                     return parsed
-                next_look = 2 * len(self._buffer)
+                if len(self._buffer) > MAX_QUERY_BYTES:
+                    raise ClickHouseError.of(
+                        SYNTAX_ERROR,
+                        "Syntax error: Max query size exceeded: the query is longer than "
+                        f"{MAX_QUERY_BYTES} bytes",
+                    )
+                next_look = min(2 * len(self._buffer), MAX_QUERY_BYTES + 1)
         parsed = parse(bytes(self._buffer), complete=True)
         if parsed is None:
             raise AssertionError("a complete text is always a statement")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from starlette.datastructures import Headers, QueryParams
 
@@ -37,7 +37,6 @@ _HANDLER_PARAMS = frozenset(
     }
 )
 _EXTERNAL_TABLE_SUFFIXES = ("_format", "_structure", "_types")
-_SETTING_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _DEFAULT_SESSION_TIMEOUT_S = 60
 _MAX_SESSION_TIMEOUT_S = 3600
 _DEFAULT_PROGRESS_INTERVAL_MS = "100"
@@ -66,12 +65,13 @@ class ExternalTable:
 
     Attributes:
         structure: Columns and types, as in CREATE TABLE.
+        data: Its rows; the file is closed with the request.
     """
 
     name: str
     format: str
     structure: str
-    data: bytes
+    data: BinaryIO
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def read(
     headers: Headers,
     params: QueryParams,
     form: Mapping[str, str] | None = None,
-    files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, BinaryIO] | None = None,
 ) -> HttpQuery:
     """Read a request's headers, URL parameters and form fields.
 
@@ -168,15 +168,11 @@ def _progress_interval(values: Mapping[str, str]) -> int | None:
 
 def _settings(values: Mapping[str, str], external: tuple[ExternalTable, ...]) -> dict[str, str]:
     describes_external = {t.name + suffix for t in external for suffix in _EXTERNAL_TABLE_SUFFIXES}
-    settings = {
+    return {
         name: value
         for name, value in values.items()
         if name not in _HANDLER_PARAMS and name not in describes_external
     }
-    for name in settings:
-        if not _SETTING_NAME.fullmatch(name):
-            raise ClickHouseError.of(BAD_ARGUMENTS, f"'{name}' cannot be the name of a setting")
-    return settings
 
 
 def _session(values: Mapping[str, str]) -> SessionRequest | None:
@@ -196,7 +192,7 @@ def _session(values: Mapping[str, str]) -> SessionRequest | None:
     )
 
 
-def _external_table(name: str, data: bytes, values: Mapping[str, str]) -> ExternalTable:
+def _external_table(name: str, data: BinaryIO, values: Mapping[str, str]) -> ExternalTable:
     types = values.get(f"{name}_types", "").split(",")
     structure = values.get(f"{name}_structure") or ", ".join(
         f"_{place} {column_type}" for place, column_type in enumerate(types, 1) if column_type

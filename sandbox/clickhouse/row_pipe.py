@@ -13,12 +13,14 @@ import struct
 import termios
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from sandbox.clickhouse.errors import CANNOT_READ_ALL_DATA, ClickHouseError
 
 _T = TypeVar("_T")
 _LOOK_AGAIN_S = 0.05
+_PIPE_BYTES = 1 << 20
 
 
 class RowPipe(Generic[_T]):
@@ -31,6 +33,7 @@ class RowPipe(Generic[_T]):
 
     def __init__(self, run: Callable[[str], _T], kill: Callable[[str], bool]) -> None:
         self._source, self._sink = os.pipe()
+        _enlarge(self._source)
         # The engine opens the pipe by this name, so no other program can come between.
         self._name = f"/dev/fd/{self._source}"
         self._kill = kill
@@ -93,6 +96,14 @@ class RowPipe(Generic[_T]):
             os.close(self._sink)
             self._sink = -1
         self._thread.join()
+
+
+def _enlarge(pipe: int) -> None:
+    """Let the pipe hold as much as the engine reads at once, where that can be had."""
+    resize = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux
+    if resize is not None:
+        with suppress(PermissionError):  # the user has many pipes; a small one works too
+            fcntl.fcntl(pipe, resize, _PIPE_BYTES)
 
 
 def _bytes_in(pipe: int) -> int:

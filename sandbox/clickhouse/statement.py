@@ -161,35 +161,34 @@ def _clauses(text: bytes) -> tuple[str | None, bool]:
 def _find_insert_data(text: bytes, complete: bool) -> InsertData | None:
     """Find the rows of an INSERT, or None when it has none or they are not in sight yet."""
     previous: Token | None = None
-    is_select = False
-    name_seen = False
+    is_select = name_seen = after_format = False
     clauses: int | None = None
     for token in tokens(text):
-        word = token.upper
-        is_named = previous is not None and previous.text == b"."  # what follows is no clause
-        if token.depth == 0 and name_seen and not is_named:
-            if clauses is None and word in (b"SELECT", b"WITH", b"SETTINGS"):
-                clauses = token.start
-            if word in (b"SELECT", b"WITH"):
-                is_select = True
-            elif word == b"INFILE" and previous is not None and previous.upper == b"FROM":
+        # What follows a dot is a name, even when it is spelt like a clause.
+        is_named = previous is not None and previous.text == b"."
+        word = token.upper if token.depth == 0 and name_seen and not is_named else b""
+        if clauses is None and word in (b"SELECT", b"WITH", b"SETTINGS"):
+            clauses = token.start
+        if after_format and previous is not None and token.kind == "word":
+            if token.end == len(text) and not complete:
+                return None  # the name may go on
+            head, name = text[: previous.start], token.text.decode()
+            input_call = _find_input(head) if is_select else None
+            offset = _skip_to_rows(text, token.end, complete)
+            if offset is None or (is_select and input_call is None):
                 return None
-            elif word == b"VALUES" and not is_select:
-                head = text[: token.start]
-                return InsertData(head, "Values", token.end, _or_end(clauses, head))
-        if previous is not None and previous.upper == b"FORMAT" and previous.depth == 0:
-            is_cut_off = token.end == len(text) and not complete
-            if token.kind == "word" and name_seen and not is_cut_off:
-                head = text[: previous.start]
-                input_call = _find_input(head) if is_select else None
-                offset = _skip_to_rows(text, token.end, complete)
-                if offset is None or (is_select and input_call is None):
-                    return None
-                name = token.text.decode()
-                return InsertData(head, name, offset, _or_end(clauses, head), input_call)
+            return InsertData(head, name, offset, _or_end(clauses, head), input_call)
+        if word in (b"SELECT", b"WITH"):
+            is_select = True
+        elif word == b"INFILE" and previous is not None and previous.upper == b"FROM":
+            return None
+        elif word == b"VALUES" and not is_select:
+            head = text[: token.start]
+            return InsertData(head, "Values", token.end, _or_end(clauses, head))
+        after_format = word == b"FORMAT"
         if previous is not None and token.kind in ("word", "quoted"):
             # INSERT INTO [TABLE] [FUNCTION] name: the first word that is none of these
-            name_seen = name_seen or word not in (b"INTO", b"TABLE", b"FUNCTION")
+            name_seen = name_seen or token.upper not in (b"INTO", b"TABLE", b"FUNCTION")
         previous = token
     return None
 

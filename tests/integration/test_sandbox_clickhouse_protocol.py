@@ -3,7 +3,9 @@
 import gzip
 import itertools
 import json
+import os
 import socket
+import subprocess
 import threading
 import time
 import uuid
@@ -11,10 +13,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 import lz4.frame
+import playwright
 import pytest
 import zstandard
 
@@ -188,6 +192,24 @@ def test_parameters_are_typed_and_escaped(http):
     }
     expected = ["it's \\ a\ttab", None, ["x", "y"], 0]
     assert json.loads(run(http, sql + " FORMAT JSONCompactEachRow", **params)) == expected
+
+
+@pytest.mark.parametrize("session", [{}, {"session_id": "parameters"}])
+def test_a_parameter_may_have_any_name_that_a_query_can_use(http, session):
+    if session:
+        run(http, "SET max_threads = 1", **session)
+    got = run(
+        http, "SELECT {id$x:UInt8} + {$0:UInt8}", **{"param_id$x": "1", "param_$0": "2"}, **session
+    )
+    assert got == "3\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["no$such", "a b", "a`b", "max_threads = 1, log_comment", "SELECT 1", "ä", "\\"]
+)
+def test_a_setting_that_does_not_exist_is_named(http, name):
+    answer = http.post("/", content="SELECT 1", params={name: "1"})
+    assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (404, "115")
 
 
 def test_parameters_of_parallel_requests_do_not_mix(http):
@@ -376,6 +398,51 @@ def test_an_error_in_the_middle_of_a_result_breaks_the_response(http):
     assert text.startswith(f"{tag}\r\nCode: 395. ")
     message, size = text.removeprefix(f"{tag}\r\n").removesuffix(f" {tag}").rsplit("\n", 1)
     assert int(size) == len(message) + 1
+
+
+def test_an_error_in_the_middle_of_a_compressed_result_reaches_node(server):
+    """Node decompresses in other threads, and drops what they hold when the connection breaks."""
+    driver = Path(playwright.__file__).parent / "driver" / "node"
+    script = """
+        const [url, sql] = process.argv.slice(1);
+        const headers = { "Accept-Encoding": "gzip", "Content-Length": sql.length };
+        require("http").request(url, { method: "POST", headers }, (response) => {
+            let tail = "";
+            const gunzip = require("zlib").createGunzip();
+            const told = (error) => console.log(JSON.stringify({ tail, error: error?.code }));
+            require("stream").pipeline(response, gunzip, told);
+            gunzip.on("data", (part) => { tail = (tail + part).slice(-1000); });
+        }).end(sql);
+    """
+    done = subprocess.run(
+        [driver, "-e", script, server, NEVER_ENDING], capture_output=True, check=True, timeout=60
+    )
+    told = json.loads(done.stdout)
+    assert "Code: 395. DB::Exception: Value passed to 'throwIf'" in told["tail"]
+    assert told["error"] == "ECONNRESET"
+
+
+@pytest.mark.parametrize("params", [{}, {"query": "SELECT 1"}])
+def test_a_query_that_never_ends_is_refused(http, params):
+    bomb = zstandard.compress(b"SELECT 1" + b" " * (1 << 30))
+    assert len(bomb) < 100_000
+    answer = http.post("/", content=bomb, headers={"Content-Encoding": "zstd"}, params=params)
+    assert answer.status_code == 400
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "62"
+    assert "Max query size exceeded" in answer.text
+
+
+def test_a_form_field_that_never_ends_is_refused(http):
+    answer = http.post("/", files={"query": (None, b"SELECT 1" + b" " * (17 << 20))})
+    assert answer.status_code == 400
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "36"
+    assert "exceeded maximum size of 16384KB" in answer.text
+
+
+def test_one_query_gets_half_of_the_memory(http):
+    limit = int(run(http, "SELECT getSetting('max_memory_usage')"))
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert limit == total // 2
 
 
 def test_an_error_in_the_middle_has_its_status_when_the_client_waits_for_the_end(http):
@@ -579,15 +646,16 @@ def test_blocks_of_clickhouses_own_compression(http, table):
     assert summary(http.post("/", params=params, content=chunks))["written_rows"] == 100_000
     query = BlockEncoder().feed(f"SELECT sum(a) FROM {table}".encode())
     answer = http.post("/", params={"compress": "1", "decompress": "1"}, content=query)
-    assert BlockDecoder().feed(answer.content) == b"4999950000\n"
+    assert b"".join(BlockDecoder().feed(answer.content)) == b"4999950000\n"
     both = {"compress": "1", "enable_http_compression": "1"}
     sql = f"SELECT * FROM {table} ORDER BY a FORMAT CSV"
     answer = http.post("/", params=both, content=sql, headers={"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Encoding"] == "gzip"
-    assert BlockDecoder().feed(answer.content).startswith(b'0,"row 0"\n1,"row 1"\n')
+    plain = b"".join(BlockDecoder().feed(answer.content))
+    assert plain.startswith(b'0,"row 0"\n1,"row 1"\n')
     broken = http.post("/", params=both, content="SELECT * FROM nowhere")
     assert broken.status_code == 404
-    assert b"UNKNOWN_TABLE" in BlockDecoder().feed(broken.content)
+    assert b"UNKNOWN_TABLE" in b"".join(BlockDecoder().feed(broken.content))
 
 
 def test_a_long_url(server):

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tracemalloc
 
 import pytest
 import zstandard
@@ -27,8 +28,10 @@ def block(method: int, data: bytes, size: int) -> bytes:
 
 def decode(body: bytes, step: int = 1 << 20, verify: bool = True) -> bytes:
     decoder = BlockDecoder(verify)
-    parts = [decoder.feed(body[at : at + step]) for at in range(0, len(body), step)]
-    return b"".join(parts) + decoder.finish()
+    chunks = (body[at : at + step] for at in range(0, len(body), step))
+    plain = b"".join(part for chunk in chunks for part in decoder.feed(chunk))
+    decoder.finish()
+    return plain
 
 
 def code_of(body: bytes) -> int:
@@ -57,6 +60,30 @@ def test_damaged_bodies():
     assert code_of(b"INSERT INTO a_table FORMAT CSV\n1,2\n") == 89
     assert code_of(block(0x02, b"", 1 << 31)) == 129
     assert code_of(block(0x82, b"\xff\xff", 400)) == 271
+    assert code_of(block(0x02, b"plain", 6)) == 271
+
+
+@pytest.mark.parametrize("says_size", [True, False])
+def test_a_block_takes_no_more_memory_than_it_says(says_size):
+    zeros = bytes(64 << 20)
+    data = zstandard.ZstdCompressor(write_content_size=says_size).compress(zeros)
+    body = block(0x90, data, 100)
+    tracemalloc.start()
+    assert code_of(body) == 271
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_block_may_not_be_larger_than_128_mib():
+    assert code_of(block(0x90, zstandard.compress(b"x"), (128 << 20) + 1)) == 129
+
+
+def test_blocks_are_decoded_one_at_a_time():
+    zeros = bytes(1 << 20)
+    chunk = block(0x90, zstandard.compress(zeros), len(zeros)) * 1000
+    pieces = BlockDecoder().feed(chunk)
+    assert [len(next(pieces)) for _ in range(3)] == [1 << 20] * 3
 
 
 def test_a_block_that_clickhouse_wrote():

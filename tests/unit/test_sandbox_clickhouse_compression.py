@@ -10,7 +10,13 @@ import lz4.frame
 import pytest
 import zstandard
 
-from sandbox.clickhouse.compression import RESPONSE_ENCODINGS, Decoder, Encoder, choose_encoding
+from sandbox.clickhouse.compression import (
+    RESPONSE_ENCODINGS,
+    Decoder,
+    Decoding,
+    Encoder,
+    choose_encoding,
+)
 from sandbox.clickhouse.errors import ClickHouseError
 
 COMPRESS = {
@@ -26,9 +32,34 @@ DATA = b"a,b\n1,2\n" * 5_000 + os.urandom(5_000)
 
 def decode(encoding: str, body: bytes, step: int) -> bytes:
     decoder = Decoder(encoding)
-    plain = b"".join(decoder.feed(body[at : at + step]) for at in range(0, len(body), step))
+    chunks = (body[at : at + step] for at in range(0, len(body), step))
+    plain = b"".join(piece for chunk in chunks for piece in decoder.feed(chunk))
     decoder.finish()
     return plain
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_few_bytes_that_stand_for_many_come_out_in_pieces(encoding):
+    size = 200 << 20
+    body = COMPRESS[encoding](bytes(size))
+    sizes = [len(piece) for piece in Decoder(encoding).feed(body)]
+    assert sum(sizes) == size
+    assert max(sizes) <= 16 << 20
+
+
+def test_a_dictionary_of_gigabytes_is_refused():
+    preset = {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 30}
+    body = lzma.compress(b"x" * 100, filters=[preset])
+    with pytest.raises(ClickHouseError) as caught:
+        decode("xz", body, 1000)
+    assert caught.value.code == 271
+
+
+def test_decoders_follow_each_other():
+    decoding = Decoding(Decoder("gzip"), Decoder("zstd"))
+    body = gzip.compress(zstandard.compress(DATA))
+    assert b"".join(decoding.feed(body)) == DATA
+    decoding.finish()
 
 
 @pytest.mark.parametrize("encoding", COMPRESS)
