@@ -6,9 +6,11 @@ import argparse
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import uvicorn
 
 from sandbox import private
 from sandbox.clickhouse.auth import Account
+from sandbox.clickhouse.confinement import confine
 from sandbox.clickhouse.datadir import DataDirectoryBusyError, locked
 from sandbox.clickhouse.protocol import ClickHouseProtocol
 from sandbox.guard import Guard, add_option, allowed_names, is_loopback
@@ -158,6 +161,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(str(error)) from error
 
 
+def _keep_inside(path: Path) -> None:
+    """Confine the process to its data directory, and its temporary files too."""
+    temporary = path / "temporary"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    temporary.mkdir()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    if not confine(path):
+        logging.getLogger(__name__).warning(
+            "This kernel has no Landlock (Linux 5.19 or later), so whoever may send queries can "
+            "read files of this user with the function file(). docs/security.md says more."
+        )
+
+
 def _url(host: str, listener: socket.socket) -> str:
     shown_host = f"[{host}]" if ":" in host else host
     return f"http://{shown_host}:{listener.getsockname()[1]}"
@@ -166,6 +182,8 @@ def _url(host: str, listener: socket.socket) -> str:
 def _serve(
     path: Path, listener: socket.socket, account: Account, names: list[str], ready: str
 ) -> None:
+    # Before the engine is loaded, which starts threads.
+    _keep_inside(path)
     # Loaded late: the engine is large, and --help or a taken port need none of it.
     from sandbox.clickhouse.app import ClickHouseHttp  # noqa: PLC0415
     from sandbox.clickhouse.engine import Engine  # noqa: PLC0415

@@ -3,7 +3,7 @@
 The rights that SQL has in the engine leave gaps: the scalar function ``file()``, for one, needs
 none. Here the kernel closes them, whatever the SQL: the process writes below its data directory and
 nowhere else, reads there and where its program lies, starts no other program, and connects to
-nobody. Landlock needs Linux 5.13 or later (6.7 for connections) and no privileges.
+nobody. Landlock needs Linux 5.19 or later (6.7 for connections) and no privileges.
 
 https://docs.kernel.org/userspace-api/landlock.html
 """
@@ -26,9 +26,9 @@ _NO_NEW_PRIVILEGES = 38  # of prctl
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIRECTORY = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE = 1 << 14
-# Actions on files that each version of Landlock knows: the first 13, then rename and link across
-# directories, truncate.
-_FILE_ACTIONS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}
+# Actions on files that each version of Landlock knows. The first forbids to link files across
+# directories, which the engine cannot do without; the third adds truncation.
+_FILE_ACTIONS = {2: (1 << 14) - 1, 3: (1 << 15) - 1}
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _BIND_AND_CONNECT = 0b11
 _FIRST_WITH_CONNECTIONS = 4
@@ -46,7 +46,7 @@ def confine(directory: Path) -> bool:
         Whether the kernel does so; False on other systems and on old kernels.
     """
     version = _landlock_version()
-    if version < 1:
+    if version < min(_FILE_ACTIONS):
         return False
     actions = _FILE_ACTIONS[min(version, max(_FILE_ACTIONS))]
     connections = _BIND_AND_CONNECT if version >= _FIRST_WITH_CONNECTIONS else 0
@@ -64,10 +64,13 @@ def confine(directory: Path) -> bool:
 
 def _program() -> list[Path]:
     """Where Python, its packages and the system's libraries lie, and what they look up."""
-    package = Path(__file__).resolve().parent
-    prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
+    package = Path(__file__).resolve().parents[1]
+    prefixes = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
+    packages = {path for path in sys.path if path.endswith("-packages")}
     system = ("/usr", "/lib", "/lib64", "/sys", "/dev/urandom", "/etc/hosts", "/etc/localtime")
-    return [package, *map(Path, sorted(prefixes)), *map(Path, system)]
+    # Where the C library finds the size of a thread's stack.
+    memory_map = "/proc/self/maps"
+    return [package, *map(Path, [*sorted(prefixes | packages), *system, memory_map])]
 
 
 def _allow(ruleset: int, paths: Iterable[Path], actions: int) -> None:
