@@ -43,7 +43,7 @@ from uuid import UUID, uuid4
 import psutil
 
 from luigi_tasks import clickhouse, cluster, config, invocation, queries
-from luigi_tasks.errors import AnotherRunError, LeaseLostError
+from luigi_tasks.errors import AnotherRunError, LeaseLostError, LedgerUnwrittenError
 from luigi_tasks.shards import WHOLE, Shard
 
 logger = logging.getLogger("luigi-interface.lease")
@@ -57,6 +57,9 @@ cluster for replicas whose clocks differ."""
 
 CONTEST_SECONDS = 2.0
 LONG_AGO = 86400.0
+HELD, GIVEN_BACK, IN_DOUBT = 0, 1, 2
+"""What a row says, in its column `released`. In doubt: ended, and results are not recorded."""
+
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
@@ -138,14 +141,14 @@ class Lease:
         self.vacant_for = self._vacancy()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Give the lease back."""
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        """Give the lease back; what may have arrived unrecorded stays known to the next run."""
         self._ended.set()
         # A sign of life that is under way may come after the end: a claim that was given back stays
         # so.
         self._signs_of_life.join(CONTEST_SECONDS)
         try:
-            self._write(released=True)
+            self._write(IN_DOUBT if isinstance(error, LedgerUnwrittenError) else GIVEN_BACK)
         except clickhouse.ERRORS as failure:
             logger.warning("The lease could not be given back and will expire: %s", failure)
 
@@ -200,7 +203,7 @@ class Lease:
         until = _now() + CONTEST_SECONDS
         while others := self._others():
             if self.owner > min(claim.owner for claim in others) or _now() >= until:
-                self._write(released=True)
+                self._write(GIVEN_BACK)
                 self.owner = uuid4()
                 return False
             time.sleep(0.05)
@@ -255,21 +258,21 @@ class Lease:
         asked_at = _now()
         if asked_at >= self._deadline:
             return
-        self._write(released=False)
+        self._write(HELD)
         with self._lock:
             if _now() < self._deadline:
                 prolonged = asked_at + self._lifetime * (1 - MARGIN)
                 first = self._deadline == float("inf")
                 self._deadline = prolonged if first else max(self._deadline, prolonged)
 
-    def _write(self, *, released: bool) -> None:
+    def _write(self, state: int) -> None:
         call, first, last = self._sending
         process = psutil.Process()
         binds: dict[str, Any] = {
             "database": config.clickhouse().database,
             "lease": lease_name(self.shard),
             "owner": self.owner,
-            "released": int(released),
+            "released": state,
             "machine": machine(),
             "pid": process.pid,
             "process_started_at": process.create_time(),

@@ -119,8 +119,9 @@ select
 
 -- name: outbox_in_doubt
 -- Pending messages of a shard that may have arrived: those of requests without a clear answer, and
--- those that a sender was about to send when it died. How many, since when, and how many for too
--- long. A sender's lease is named after its shard, `delivery/2/4`; without numbers it had them all.
+-- those that a sender was about to send when it died or could not record the answers. How many,
+-- since when, and how many for too long. A sender's lease is named after its shard, `delivery/2/4`;
+-- without numbers it had them all.
 with outbox as (
     select
         message_id, enqueued_at,
@@ -156,7 +157,7 @@ from (
             from {database:Identifier}.segment_delivery_leases
             where owner != {owner:UUID}
             group by owner
-            having max(released) = 0 and argMax(call, recorded_at) = {call:String}
+            having max(released = 1) = 0 and argMax(call, recorded_at) = {call:String}
         ) as died
         where outbox.enqueued_at between died.first and died.last
             and outbox.user_hash % died.shards = died.shard

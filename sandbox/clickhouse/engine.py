@@ -287,9 +287,11 @@ class Engine:
 
     def _make_default_a_database(self) -> None:
         """Take the files of the disk out of ``default``, where chDB puts them beside its tables."""
-        link = self._path / "metadata" / "default"
+        link = self._path / "metadata" / "default"  # as soon as there is a table
         own_id = link.readlink().name if link.is_symlink() else str(uuid.uuid4())
         self._root.run("DETACH DATABASE default")
+        # With a definition at hand, the engine takes the id for one that it knows, and fails.
+        link.with_suffix(".sql").unlink(missing_ok=True)
         self._root.run(f"ATTACH DATABASE default UUID {quote(own_id)} ENGINE = Atomic")
 
     def _text(self, sql: str) -> str:

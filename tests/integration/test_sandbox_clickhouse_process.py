@@ -195,6 +195,25 @@ def test_data_survives_a_restart(tmp_path):
         assert run(url, "SELECT engine FROM system.databases WHERE name = 'd'") == "Atomic\n"
 
 
+def test_default_is_a_database_as_in_a_server(tmp_path):
+    """With and without a table in it, over restarts and kill -9."""
+    for turn in range(4):
+        with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):
+            if turn == 2:
+                run(url, "CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a")
+                run(url, "CREATE DATABASE d")
+                run(url, "CREATE MATERIALIZED VIEW d.mv ENGINE = Log AS SELECT a FROM default.t")
+            if turn >= 2:
+                run(url, f"INSERT INTO t VALUES ({turn})")
+            if turn == 3:
+                assert run(url, "SELECT a FROM d.mv ORDER BY a") == "2\n3\n"
+            assert run(url, "SHOW CREATE DATABASE default FORMAT TSVRaw").endswith("Atomic\n")
+            assert run(url, "SHOW TABLES FROM default") == ("t\n" if turn >= 2 else "")
+            if turn in (0, 2):
+                running.kill()
+                running.wait()
+
+
 def test_acknowledged_inserts_survive_kill_9(tmp_path):
     acknowledged = 0
     with sandbox_server(MODULE, tmp_path / "data", "--no-password") as (running, url):

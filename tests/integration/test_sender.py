@@ -461,6 +461,33 @@ def test_what_could_not_be_recorded_is_said_and_goes_out_again_with_the_same_ids
     assert sorted(outbox.ledger()) == sorted(ids)
 
 
+def test_a_ledger_that_refuses_rows_ends_the_run_and_what_is_in_doubt_is_told(
+    outbox: Outbox,
+    send: Send,
+    segment_server: SegmentServer,
+    settings: SetSetting,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ids = outbox.enqueue("track", orders(300))
+    ledger = f"{outbox.database}.segment_delivery_ledger"
+    refused = f"message_id != toUUID('{uuid.UUID(ids[199])}')"
+    outbox.client.command(f"alter table {ledger} add constraint disk check {refused}")
+    settings("delivery", "connections", 1)
+    settings("delivery", "ledger_rows", 100)
+    with pytest.raises(LedgerUnwrittenError, match=r"Constraint `disk`|VIOLATED_CONSTRAINT"):
+        send()
+    recorded = outbox.ledger()
+    arrived = [item["message"]["messageId"] for item in segment_server.messages()]
+    assert set(recorded) < set(arrived)
+    assert outbox.pending("track") == 300 - len(recorded)
+    outbox.client.command(f"alter table {ledger} drop constraint disk")
+    caplog.clear()
+    assert send().accepted == 300 - len(recorded)
+    assert "track messages may have arrived already" in caplog.text
+    assert sorted(outbox.ledger()) == sorted(ids)
+    assert segment_server.stats()["unique"] == 300
+
+
 def test_an_append_that_was_taken_although_its_answer_was_lost_counts_once(
     outbox: Outbox, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
