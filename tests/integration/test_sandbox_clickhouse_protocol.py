@@ -311,6 +311,14 @@ def test_errors_of_parameters(http, params, code, status):
     )
 
 
+def test_tables_that_the_engine_makes_itself_have_no_definition(http):
+    """As docs/sandbox-clickhouse.md lists it: a server shows one."""
+    answer = http.post("/", content="SHOW CREATE TABLE system.one")
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "60"
+    assert "There is no metadata of table one" in answer.text
+    assert run(http, "DESCRIBE TABLE system.one FORMAT CSV").startswith('"dummy","UInt8"')
+
+
 def test_a_connection_is_good_after_an_error_in_a_large_insert(http):
     rows = (b"1,a\n" * 10_000 for _ in range(50))
     answer = http.post("/", params={"query": "INSERT INTO nowhere FORMAT CSV"}, content=rows)
