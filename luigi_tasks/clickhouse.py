@@ -6,18 +6,22 @@ between threads. `connect()` therefore keeps clients by process id in thread-loc
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.httpclient import HttpClient
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from urllib3 import Timeout
 
 from luigi_tasks import cluster, config
 from luigi_tasks.errors import ClickHouseUnavailableError, CredentialsRefusedError
@@ -32,9 +36,47 @@ AUTHENTICATION_CODES = frozenset({192, 193, 194, 516})
 ERRORS = (ClickHouseError, ClickHouseUnavailableError)
 """All that a statement can fail with, whether or not ClickHouse was reached."""
 
-TRANSIENT_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 285, 286, 289, 319, 425, 473, 999})
-"""The server answered, but could not just then: too slow, too busy, out of memory, read-only, too
-many parts, no quorum, an insert before its turn, a replica that is behind, Keeper away."""
+TRANSIENT = {
+    159: "TIMEOUT_EXCEEDED",
+    160: "TOO_SLOW",
+    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+    203: "NO_FREE_CONNECTION",
+    209: "SOCKET_TIMEOUT",
+    210: "NETWORK_ERROR",
+    225: "NO_ZOOKEEPER",
+    236: "ABORTED",
+    241: "MEMORY_LIMIT_EXCEEDED",
+    242: "TABLE_IS_READ_ONLY",
+    252: "TOO_MANY_PARTS",
+    254: "NO_ACTIVE_REPLICAS",
+    279: "ALL_CONNECTION_TRIES_FAILED",
+    285: "TOO_FEW_LIVE_REPLICAS",
+    286: "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE",
+    289: "REPLICA_IS_NOT_IN_QUORUM",
+    319: "UNKNOWN_STATUS_OF_INSERT",
+    394: "QUERY_WAS_CANCELLED",
+    425: "SYSTEM_ERROR",
+    439: "CANNOT_SCHEDULE_TASK",
+    473: "DEADLOCK_AVOIDED",
+    499: "S3_ERROR",
+    692: "TOO_MANY_MUTATIONS",
+    700: "USER_SESSION_LIMIT_EXCEEDED",
+    733: "TABLE_IS_BEING_RESTARTED",
+    745: "SERVER_OVERLOADED",
+    999: "KEEPER_EXCEPTION",
+}
+"""The server answered, but could not just then: too slow, too busy, out of memory, shutting down,
+read-only, too many parts, no quorum, a replica that is behind, Keeper or the object store away. The
+same statement may succeed a little later with nothing changed."""
+
+QUICK_SECONDS = 30.0
+"""What is small is answered in this time, or not at all: a row that is read, a block of results."""
+
+TOLD_AFTER_SECONDS = 10.0
+"""A wait for an answer is told in the log after this time, and again after each as long."""
+
+CONNECT_SECONDS = 10.0
+"""A connection comes about in this time, or not at all."""
 
 _local = threading.local()
 
@@ -102,7 +144,7 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, ClickHouseUnavailableError | OperationalError):
         return True
     # Without a code it is not ClickHouse that answered, but a proxy before it.
-    return isinstance(error, DatabaseError) and error.code in {None, *TRANSIENT_CODES}
+    return isinstance(error, DatabaseError) and error.code in {None, *TRANSIENT}
 
 
 def patiently(seconds: float) -> Retrying:
@@ -120,6 +162,84 @@ def patiently(seconds: float) -> Retrying:
         ),
         reraise=True,
     )
+
+
+@contextlib.contextmanager
+def asking(what: str, *, within: float | None = None) -> Iterator[Client]:
+    """Lend this thread's client, and tell in the log when ClickHouse keeps it waiting.
+
+    Args:
+        what: What ClickHouse is asked for.
+        within: Seconds in which it must begin to answer; None: `send_receive_timeout`.
+
+    Raises:
+        OperationalError: It did not, or the connection broke off.
+    """
+    longest = within or config.clickhouse().send_receive_timeout
+    with _telling(what, longest):
+        client = cast(HttpClient, connect())
+        usual = client.timeout
+        client.timeout = Timeout(connect=min(CONNECT_SECONDS, longest), read=longest)
+        try:
+            yield client
+        finally:
+            client.timeout = usual
+
+
+@contextlib.contextmanager
+def _telling(what: str, longest: float) -> Iterator[None]:
+    answered, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not answered.wait(TOLD_AFTER_SECONDS):
+            waited = time.monotonic() - began
+            logger.warning(
+                "ClickHouse has not answered for %.0f s (%s). Waiting up to %g s.",
+                waited,
+                what,
+                longest,
+            )
+
+    teller = threading.Thread(target=tell, name="telling", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        answered.set()
+        teller.join()
+
+
+def read(
+    what: str, statement: str, binds: Mapping[str, Any], *, within: float | None = None
+) -> list[Any]:
+    """Return the rows of a query, which is repeated while ClickHouse cannot answer it.
+
+    Args:
+        what: The query's name, for the log.
+        statement: The query.
+        binds: Its parameters.
+        within: As in `asking`.
+
+    Raises:
+        ClickHouseUnavailableError: It still could not after `clickhouse_patience_seconds`, or
+            there is no connection yet and none to be had.
+        DatabaseError: The query cannot succeed.
+    """
+    connect()
+    seconds = config.delivery().clickhouse_patience_seconds
+    rows: list[Any] = []
+    try:
+        for attempt in patiently(seconds):
+            with attempt, asking(what, within=within) as client:
+                rows = list(client.query(statement, dict(binds)).result_rows)
+    except (DatabaseError, OperationalError) as error:
+        if not is_passing(error):
+            raise
+        raise ClickHouseUnavailableError(
+            f"ClickHouse could not answer a query ({what}) for {seconds:g} s: {error}. Nothing is "
+            "lost: run the same command again when it can."
+        ) from error
+    return rows
 
 
 def insert_settings(token_source: Iterable[object]) -> dict[str, Any]:
@@ -164,14 +284,15 @@ def insert_once(
     if not rows:
         return
     _refuse_naive_times(column_names, rows)
-    connect().insert(
-        table,
-        rows,
-        column_names=column_names,
-        database=database or config.clickhouse().database,
-        column_type_names=column_type_names,
-        settings=insert_settings(token_source),
-    )
+    with asking(f"rows for {table}", within=QUICK_SECONDS) as client:
+        client.insert(
+            table,
+            rows,
+            column_names=column_names,
+            database=database or config.clickhouse().database,
+            column_type_names=column_type_names,
+            settings=insert_settings(token_source),
+        )
 
 
 def insert_lines_once(
@@ -186,13 +307,14 @@ def insert_lines_once(
         token_source: What identifies this block, see `insert_settings`.
     """
     one_block = {"input_format_parallel_parsing": 0, "max_insert_block_size": lines.count(b"\n")}
-    connect().raw_insert(
-        f"{config.clickhouse().database}.{table}",
-        column_names,
-        lines,
-        settings=insert_settings(token_source) | one_block,
-        fmt="TabSeparated",
-    )
+    with asking(f"rows for {table}", within=QUICK_SECONDS) as client:
+        client.raw_insert(
+            f"{config.clickhouse().database}.{table}",
+            column_names,
+            lines,
+            settings=insert_settings(token_source) | one_block,
+            fmt="TabSeparated",
+        )
 
 
 def _refuse_naive_times(column_names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

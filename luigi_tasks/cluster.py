@@ -40,7 +40,7 @@ def settings() -> dict[str, Any]:
 
     Sequential reads need quorum inserts that come one after the other in each table, also the
     blocks of one insert; one that comes too early is refused with a code of
-    `clickhouse.TRANSIENT_CODES`.
+    `clickhouse.TRANSIENT`.
     """
     if not config.clickhouse().cluster:
         return {}

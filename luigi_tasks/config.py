@@ -172,7 +172,9 @@ class clickhouse(luigi.Config):  # noqa: N801 - the class name is the section of
         description="Name of a replicated cluster; empty: one server. Env: CLICKHOUSE_CLUSTER.",
     )
     send_receive_timeout = luigi.IntParameter(
-        default=300, description="Seconds to wait for an answer to a query."
+        default=120,
+        description="Seconds to wait for a sign of an answer to a query. A server that works at "
+        "one sends such signs, so the query itself may take longer.",
     )
 
 

@@ -67,7 +67,7 @@ def selector(code: str) -> str | None:
     """
     parameters = {"database": config.clickhouse().database}
     try:
-        rows = clickhouse.connect().query(queries.text("last_build"), parameters).result_rows
+        rows = clickhouse.read("last_build", queries.text("last_build"), parameters)
     except DatabaseError as error:
         if clickhouse.is_missing(error):
             return None
@@ -80,5 +80,5 @@ def selector(code: str) -> str | None:
 
 def _landing_columns() -> list[list[str]]:
     parameters = {"database": config.retail_pro().landing_database}
-    rows = clickhouse.connect().query(queries.text("landing_columns"), parameters).result_rows
+    rows = clickhouse.read("landing_columns", queries.text("landing_columns"), parameters)
     return [list(row) for row in rows]

@@ -14,18 +14,26 @@ which "other claims" are those that stand against one's own:
    became visible last reads after both were visible, so it sees the other: never do both hold.
 2. *Who sees another does not hold.* The lowest owner id looks on for a moment, because the others
    withdraw; everybody else withdraws, waits a while that differs by chance, and begins again.
-3. *The flag never drops unnoticed.* The server's clock sets the expiry when the insert runs, which
-   is later than the holder's clock at sending; so the holder's own deadline, counted from sending,
-   is the earlier one. A renewal counts only if it was acknowledged before that deadline: then the
-   claim was visible without a gap. Else the lease is lost for good, whatever the table says.
+3. *The flag never drops unnoticed.* A claim lives for a lifetime after its last sign of life. The
+   holder counts it from the moment of sending; who contends counts it from the moment of seeing,
+   which is later. A renewal counts only if it was acknowledged before the holder's deadline: then
+   the claim was visible without a gap. Else the lease is lost for good, whatever the table says.
+
+Both count by a clock of their own that is never set. What the server's clock says, `expires_at`,
+decides nothing: when it is set ahead, all claims seem to have expired at once, and when it is set
+back, a dead one seems to live for days. So a claim that nobody ended is looked at for its lifetime.
+When it shows no sign of life in that time, that is recorded, and nobody has to wait for it again.
+
+Those who wait stand in a queue in the same table, in the order in which they came. Nothing depends
+on it but that nobody waits for ever: who does not renew its place for some seconds loses it.
 
 A process that is paused and wakes after the deadline finds it passed (`require`, before every
 request) and sends nothing more. Between that check and the socket remains an instant in which a
 pause could let one batch out; its messages carry their own ids, which Segment recognises. Results
 may be recorded without the lease: they are facts, and recording them twice does no harm.
 
-A run that was killed does not hold up the next one: on the same machine its process is seen to be
-gone, and on others its lease expires.
+A run that was killed does not hold up the next one on the same machine, where its process is seen
+to be gone; on others it does for one lifetime.
 """
 
 from __future__ import annotations
@@ -42,8 +50,8 @@ from uuid import UUID, uuid4
 
 import psutil
 
-from luigi_tasks import clickhouse, cluster, config, invocation, queries
-from luigi_tasks.errors import AnotherRunError, LeaseLostError, LedgerUnwrittenError
+from luigi_tasks import clickhouse, cluster, config, invocation, process_start, queries
+from luigi_tasks.errors import AnotherRunError, LeaseLostError
 from luigi_tasks.shards import WHOLE, Shard
 
 logger = logging.getLogger("luigi-interface.lease")
@@ -55,24 +63,42 @@ MARGIN = 0.1
 """This share of the lifetime is given away, for clocks that run at different speeds, and on a
 cluster for replicas whose clocks differ."""
 
+SIGNS = 3
+"""Signs of life in a lifetime."""
+
 CONTEST_SECONDS = 2.0
 LONG_AGO = 86400.0
-HELD, GIVEN_BACK, IN_DOUBT = 0, 1, 2
-"""What a row says, in its column `released`. In doubt: ended, and results are not recorded."""
+
+QUEUE_SECONDS = 9
+"""Who waits renews its place three times in this time."""
+
+HELD, GIVEN_BACK, WAITS, WAITS_NO_MORE = 0, 1, 3, 4
+"""What a row says, in its column `released`."""
 
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
 class Claim(NamedTuple):
-    """A live claim, as the table shows it."""
+    """A claim that nobody ended, or a place in the queue, as the table shows it.
+
+    Attributes:
+        process_start: What tells its process from others with the same number; empty where an
+            older version wrote it.
+        lifetime: Seconds that it outlives its last sign of life.
+        sign: Another one after each sign of life.
+        is_current: It has not expired by the server's clock.
+    """
 
     owner: UUID
     machine: str
     pid: int
-    process_started_at: float
+    process_start: str
     run_id: UUID
     since: datetime
     name: str = NAME
+    lifetime: float = 0.0
+    sign: tuple[int, datetime] = (0, EPOCH)
+    is_current: bool = True
 
     def __str__(self) -> str:
         host = self.machine.partition(" ")[0]
@@ -84,18 +110,29 @@ class Claim(NamedTuple):
 
     def is_dead(self) -> bool:
         """Tell whether its process is certainly gone; only its own machine can know."""
-        if self.machine != machine():
+        return self.machine == machine() and not process_start.is_running(
+            self.pid, self.process_start
+        )
+
+
+class Watch:
+    """Tells which claims have shown no sign of life for their lifetime, by this machine's clock."""
+
+    def __init__(self) -> None:
+        self._seen: dict[UUID, tuple[tuple[int, datetime], float]] = {}
+
+    def is_silent(self, claim: Claim, looked_at: float) -> bool:
+        """Tell whether a claim is dead.
+
+        Args:
+            claim: The claim as it is now.
+            looked_at: When the table was asked for it, by `_now`.
+        """
+        sign, since = self._seen.get(claim.owner, (None, 0.0))
+        if sign != claim.sign:
+            self._seen[claim.owner] = (claim.sign, _now())
             return False
-        try:
-            process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return True
-            # Another process may have the number by now.
-            return abs(process.create_time() - self.process_started_at) > 2
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
-            return False
+        return looked_at - since >= claim.lifetime
 
 
 class Lease:
@@ -126,6 +163,9 @@ class Lease:
         self._sending: tuple[str, datetime, datetime] = ("", EPOCH, EPOCH)
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._watch = Watch()
+        self._place: UUID | None = None
+        self._place_renewed_at = 0.0
         self._signs_of_life = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> Lease:
@@ -134,9 +174,13 @@ class Lease:
         Raises:
             AnotherRunError: Another run holds it for longer than this one waits.
         """
-        database, statement = config.clickhouse().database, queries.text("create_leases")
-        cluster.create(clickhouse.connect(), database, "segment_delivery_leases", statement)
-        self._acquire()
+        for attempt in clickhouse.patiently(config.delivery().clickhouse_patience_seconds):
+            with attempt:
+                _create_table()
+        try:
+            self._acquire()
+        finally:
+            self._leave_queue()
         self._signs_of_life.start()
         self.vacant_for = self._vacancy()
         return self
@@ -148,7 +192,7 @@ class Lease:
         # so.
         self._signs_of_life.join(CONTEST_SECONDS)
         try:
-            self._write(IN_DOUBT if isinstance(error, LedgerUnwrittenError) else GIVEN_BACK)
+            self._write(GIVEN_BACK)
         except clickhouse.ERRORS as failure:
             logger.warning("The lease could not be given back and will expire: %s", failure)
 
@@ -179,17 +223,44 @@ class Lease:
     def _acquire(self) -> None:
         give_up_at = _now() + self._wait
         told = False
-        while not self._contend():
+        while not (self._is_first() and self._contend()):
             others = self._others()
             if others and not told:
                 logger.info("Waiting for another run to finish: %s", others[0])
                 told = True
-            if _now() >= give_up_at:
+            # One that has expired by the server's clock is about to be found dead.
+            blocks = [claim for claim in others if claim.is_current] or not others
+            if blocks and _now() >= give_up_at:
                 raise AnotherRunError(
                     f"Another run is building or sending ({others[0] if others else 'unknown'}). "
                     "This one leaves; what it would have sent goes with that run or the next."
                 )
-            time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - no secret, only chance
+            self._stand_in_queue()
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - no secret, only chance
+
+    def _is_first(self) -> bool:
+        """Tell whether nobody has waited for longer who stands against this one."""
+        for place in [Claim(*row) for row in queries.rows("lease_queue", patience=QUEUE_SECONDS)]:
+            if place.owner == self._place:
+                return True
+            if place.is_against(self.shard) and not place.is_dead():
+                return False
+        return True
+
+    def _stand_in_queue(self) -> None:
+        """Take a place in the queue, or show that it is still wanted."""
+        if self._place and _now() - self._place_renewed_at < QUEUE_SECONDS / 3:
+            return
+        self._place = self._place or uuid4()
+        self._place_renewed_at = _now()
+        self._write(WAITS, owner=self._place)
+
+    def _leave_queue(self) -> None:
+        if self._place:
+            try:
+                self._write(WAITS_NO_MORE, owner=self._place)
+            except clickhouse.ERRORS as failure:
+                logger.warning("The place in the queue could not be given back: %s", failure)
 
     def _contend(self) -> bool:
         """Claim the lease; tell whether it was got. See rules 1 and 2 above."""
@@ -211,13 +282,23 @@ class Lease:
         return True
 
     def _others(self) -> list[Claim]:
-        """The live claims of others that stand against this one, if their process may be alive."""
+        """The claims of others that stand against this one, if their process may be alive."""
+        looked_at = _now()
         claims = [Claim(*row) for row in queries.rows("lease_claims")]
-        return [
+        others = [
             claim
             for claim in claims
             if claim.owner != self.owner and claim.is_against(self.shard) and not claim.is_dead()
         ]
+        return [claim for claim in others if not self._is_found_dead(claim, looked_at)]
+
+    def _is_found_dead(self, claim: Claim, looked_at: float) -> bool:
+        """Tell whether a claim has been silent for its lifetime, and record that."""
+        if not self._watch.is_silent(claim, looked_at):
+            return False
+        logger.warning("No sign of life for %g s: %s. It is gone.", claim.lifetime, claim)
+        _ask("lease_found_dead", {"dead": claim.owner}, self._lifetime)
+        return True
 
     def _vacancy(self) -> float:
         """For how many seconds no other process has certainly held the lease, or a part of it.
@@ -242,11 +323,11 @@ class Lease:
 
     def _keep(self) -> None:
         """Give signs of life until the end, more often while they do not get through."""
-        pause = self._lifetime / 3
+        pause = self._lifetime / SIGNS
         while not self._ended.wait(pause):
             try:
                 self._renew()
-                pause = self._lifetime / 3
+                pause = self._lifetime / SIGNS
             except clickhouse.ERRORS as failure:
                 logger.warning("The lease could not be renewed: %s", failure)
                 pause = self._lifetime / 20
@@ -265,24 +346,40 @@ class Lease:
                 first = self._deadline == float("inf")
                 self._deadline = prolonged if first else max(self._deadline, prolonged)
 
-    def _write(self, state: int) -> None:
+    def _write(self, state: int, *, owner: UUID | None = None) -> None:
         call, first, last = self._sending
         process = psutil.Process()
         binds: dict[str, Any] = {
-            "database": config.clickhouse().database,
             "lease": lease_name(self.shard),
-            "owner": self.owner,
+            "owner": owner or self.owner,
             "released": state,
             "machine": machine(),
             "pid": process.pid,
             "process_started_at": process.create_time(),
+            "process_start": process_start.mark(process.pid),
             "run_id": invocation.current.run_id,
             "call": call,
             "first_enqueued_at": first,
             "last_enqueued_at": last,
             "lifetime_ms": round(self._lifetime * 1000),
         }
-        clickhouse.connect().command(queries.text("lease_write"), binds)
+        _ask("lease_write", binds, self._lifetime)
+
+
+def _ask(name: str, binds: dict[str, Any], lifetime: float) -> None:
+    """Write to the table; several attempts must fit into the time between two signs of life."""
+    database = {"database": config.clickhouse().database}
+    with clickhouse.asking("the lease", within=lifetime / SIGNS / 2) as client:
+        client.command(queries.text(name), database | binds)
+
+
+def _create_table() -> None:
+    """Make the table, or bring one of an older version up to date."""
+    client, database = clickhouse.connect(), config.clickhouse().database
+    table, names = "segment_delivery_leases", {"database": database}
+    cluster.create(client, database, table, queries.text("create_leases"))
+    if not client.command(queries.text("lease_columns"), names):
+        client.command(cluster.ddl(queries.text("lease_add_columns")), names)
 
 
 def lease_name(shard: Shard) -> str:
@@ -303,11 +400,9 @@ def machine() -> str:
 
 def _kernel_ids() -> list[str]:
     """The boot and the process namespace, between which process numbers mean different things."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return [file.read().strip(), os.readlink("/proc/self/ns/pid")]
-    except OSError:  # Not Linux.
-        return [str(int(psutil.boot_time()))]
+    if boot_id := process_start.boot_id():
+        return [boot_id, os.readlink("/proc/self/ns/pid")]
+    return []
 
 
 def _now() -> float:

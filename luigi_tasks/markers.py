@@ -103,7 +103,7 @@ class MarkerTarget(luigi.Target):
             "not_before": self.not_before or EPOCH,
         }
         try:
-            return clickhouse.connect().query(queries.text(name), parameters).result_rows
+            return clickhouse.read(name, queries.text(name), parameters)
         except DatabaseError as error:
             if clickhouse.is_missing(error):
                 return []

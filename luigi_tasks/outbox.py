@@ -95,15 +95,13 @@ class Doubt(NamedTuple):
     too_old: int
 
 
-def _query(name: str, call: str, *, patience: float = 0, **parameters: Any) -> list[Any]:
-    """Run a query on the outbox of `call`; wait `patience` seconds for an absent ClickHouse."""
+def _query(name: str, call: str, **parameters: Any) -> list[Any]:
+    """Run a query on the outbox of `call`."""
     database = config.clickhouse().database
     tables = {"outbox": f"segment_{call}_outbox", "events": f"segment_{call}_events"}
     binds = {"database": database, "call": call, **tables, **parameters}
     try:
-        for attempt in clickhouse.patiently(patience):
-            with attempt:
-                rows = list(clickhouse.connect().query(queries.text(name), binds).result_rows)
+        return clickhouse.read(name, queries.text(name), binds)
     except DatabaseError as error:
         if clickhouse.is_missing(error):
             raise OutboxMissingError(
@@ -111,7 +109,6 @@ def _query(name: str, call: str, *, patience: float = 0, **parameters: Any) -> l
                 "exist. Run `dbt build`, or check CLICKHOUSE_DATABASE."
             ) from error
         raise
-    return rows
 
 
 def cut(call: str, shard: int = 0, shards: int = 1) -> Cut:
@@ -192,7 +189,6 @@ def _page(
     rows = _query(
         "outbox_page",
         call,
-        patience=config.delivery().clickhouse_patience_seconds,
         after_at=after_at,
         after_id=after_id,
         last=upto.last,

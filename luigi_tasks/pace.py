@@ -135,10 +135,11 @@ class Pace:
         """Let a second pass between another process and this one, whatever the other has sent.
 
         Args:
-            vacant_for: Seconds for which no other process can have sent anything.
+            vacant_for: Seconds for which no other process can have sent anything; less than none
+                when the clock was set back.
         """
         if self._limit > 0 and vacant_for < WINDOW:
-            self._sleep(WINDOW - vacant_for)
+            self._sleep(min(WINDOW, WINDOW - vacant_for))
 
     def _delay(self, events: int) -> float:
         now = self._clock()

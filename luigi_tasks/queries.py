@@ -65,6 +65,10 @@ def text(name: str) -> str:
 
 
 def rows(name: str, **binds: Any) -> list[Any]:
-    """Run the query `name` in the configured output database and return its rows."""
+    """Run the query `name` in the configured output database and return its rows.
+
+    Raises:
+        ClickHouseUnavailableError: As `clickhouse.read`.
+    """
     database = {"database": config.clickhouse().database}
-    return list(clickhouse.connect().query(text(name), database | binds).result_rows)
+    return clickhouse.read(name, text(name), database | binds)

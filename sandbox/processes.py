@@ -1,20 +1,20 @@
 """Background processes that are known by a record of theirs: start, recognise, stop.
 
-A record holds the process id and the time the process started. An id alone proves nothing: after a
-crash or a reboot it may belong to a stranger, who must be neither trusted nor stopped.
+A record holds the process id and a mark of its start. An id alone proves nothing: after a crash or
+a reboot it may belong to a stranger, who must be neither trusted nor stopped.
 """
 
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
-_SAME_START_SECONDS = 5.0
-"""Two readings of one start time differ a little when the system's clock is set."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,17 @@ class Record:
     """What is remembered of a started process."""
 
     pid: int
-    started_at: float
+    start: str
     port: int
+
+    @classmethod
+    def of(cls, process: psutil.Process, port: int) -> "Record":
+        """The record of a process that was just started.
+
+        Raises:
+            psutil.NoSuchProcess: It has ended already.
+        """
+        return cls(process.pid, _start_of(process.pid), port)
 
     @classmethod
     def read(cls, file: Path) -> "Record | None":
@@ -43,11 +52,27 @@ class Record:
         """The process, if it still runs and is not another one under the same id."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started_at) < _SAME_START_SECONDS
+            same = _start_of(self.pid) == self.start
             alive = same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return None
         return process if alive else None
+
+
+def _start_of(pid: int) -> str:
+    """What tells a process from others that had its number, and does not move with the clock.
+
+    As luigi_tasks/process_start.py has it, which this package does not import: that would take
+    all of Luigi for a look at four processes.
+    """
+    if sys.platform != "linux":
+        return repr(psutil.Process(pid).create_time())
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise psutil.NoSuchProcess(pid) from error
+    # The 22nd field, of which those after the name, the second, are left here.
+    return f"{_BOOT_ID.read_text().strip()} {stat.rpartition(')')[2].split()[19]}"
 
 
 def start(

@@ -295,8 +295,7 @@ class Sandbox:
                 f"{service.title} cannot be started: {error}."
                 " Install the project with its sandbox extra: pip install -e '.[sandbox]'"
             ) from error
-        record = Record(process.pid, process.create_time(), service.port)
-        record.write(self._record_file(service))
+        Record.of(process, service.port).write(self._record_file(service))
         return process
 
     def _wait_healthy(self) -> None:

@@ -4,15 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+from clickhouse_connect.driver.httpclient import HttpClient
+from luigi.configuration import get_config
 
 from luigi_tasks import lease as leases
-from luigi_tasks.errors import AnotherRunError, LeaseLostError
+from luigi_tasks import pace, process_start
+from luigi_tasks.errors import AnotherRunError, ClickHouseUnavailableError, LeaseLostError
 from luigi_tasks.lease import Lease
 from luigi_tasks.shards import WHOLE, Shard
 from tests.integration.delivery import Outbox, outbox
@@ -208,9 +215,160 @@ def test_process_numbers_are_compared_on_one_machine_only(outbox: Outbox) -> Non
         owner=Lease().owner,
         machine=leases.machine(),
         pid=os.getpid(),
-        process_started_at=0.0,
+        process_start="another boot 1",
         run_id=Lease().owner,
         since=leases.EPOCH,
     )
     assert claim.is_dead()  # The number belongs to another process by now.
     assert not claim._replace(machine="elsewhere").is_dead()
+    assert not claim._replace(process_start=process_start.mark(os.getpid())).is_dead()
+    # An older version did not say when its process had started.
+    assert not claim._replace(process_start="").is_dead()
+    assert claim._replace(process_start="", pid=2**22 + 1).is_dead()
+
+
+class Elsewhere:
+    """A run on another machine, by the rows that it leaves in the table.
+
+    Args:
+        outbox: The tables.
+        ago: For how many seconds it shows no sign of life, by ClickHouse's clock.
+        lifetime: Of its lease, in seconds.
+    """
+
+    def __init__(self, outbox: Outbox, ago: float, lifetime: float = 1.5) -> None:
+        with Lease(wait=0):
+            pass  # Makes the table.
+        self._outbox, self._owner, self._lifetime = outbox, uuid.uuid4(), lifetime
+        self.show_life(ago)
+
+    def show_life(self, ago: float = 0.0, *, released: int = 0) -> None:
+        """One more sign of life, or the end."""
+        at = f"now64(6, 'UTC') - toIntervalMillisecond({round(ago * 1000)})"
+        self._outbox.client.command(
+            f"insert into {self._outbox.database}.segment_delivery_leases"
+            " (name, owner, released, machine, pid, recorded_at, expires_at)"
+            f" select 'delivery', toUUID('{self._owner}'), {released}, 'elsewhere', 1, {at},"
+            f" {at} + toIntervalMillisecond({round(self._lifetime * 1000)})"
+        )
+
+
+TWO_DAYS = 172_800.0
+
+
+@pytest.mark.parametrize("ago", [-TWO_DAYS, TWO_DAYS], ids=["set back since", "set ahead since"])
+def test_a_dead_lease_is_waited_for_by_its_lifetime_whatever_clickhouse_clock_says(
+    outbox: Outbox, ago: float
+) -> None:
+    Elsewhere(outbox, ago)
+    began = time.monotonic()
+    with Lease(wait=10) as lease:
+        assert 1.5 <= time.monotonic() - began < 5
+        assert 0 <= lease.vacant_for < 60
+    began = time.monotonic()
+    with Lease(wait=10):  # That it is dead is known by now.
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("ago", [-TWO_DAYS, TWO_DAYS], ids=["set back since", "set ahead since"])
+def test_a_lease_with_signs_of_life_is_held_whatever_clickhouse_clock_says(
+    outbox: Outbox, ago: float
+) -> None:
+    other = Elsewhere(outbox, ago, lifetime=2.0)
+    got = threading.Event()
+
+    def contend() -> None:
+        with Lease(wait=30):
+            got.set()
+
+    contender = threading.Thread(target=contend)
+    contender.start()
+    for _ in range(6):
+        assert not got.wait(0.5)
+        other.show_life(ago)
+    assert got.wait(10)  # It died.
+    contender.join()
+
+
+def test_no_wait_is_longer_than_a_second_when_the_clock_was_set_back(outbox: Outbox) -> None:
+    Elsewhere(outbox, -TWO_DAYS).show_life(-TWO_DAYS, released=1)
+    waits: list[float] = []
+    with Lease(wait=5) as lease:
+        assert lease.vacant_for == 0
+        pace.Pace(1000, sleep=waits.append).follow(lease.vacant_for)
+    pace.Pace(1000, sleep=waits.append).follow(-TWO_DAYS)
+    assert waits == [1.0, 1.0]
+
+
+def test_those_who_wait_are_served_in_the_order_in_which_they_came(outbox: Outbox) -> None:
+    Elsewhere(outbox, ago=0, lifetime=4)
+    served: list[int] = []
+
+    def contend(number: int) -> None:
+        with Lease(wait=60):
+            served.append(number)
+            time.sleep(0.2)
+
+    waiting = [threading.Thread(target=contend, args=[number]) for number in range(4)]
+    for thread in waiting:
+        thread.start()
+        time.sleep(0.7)
+    for thread in waiting:
+        thread.join()
+    assert served == [0, 1, 2, 3]
+
+
+def test_who_gives_up_waiting_holds_up_nobody(outbox: Outbox) -> None:
+    with Lease(wait=5), pytest.raises(AnotherRunError), Lease(wait=0.5):
+        pytest.fail("both hold the lease")
+    began = time.monotonic()
+    with Lease(wait=0):
+        assert time.monotonic() - began < 2
+
+
+def test_a_table_of_an_older_version_goes_on_working(outbox: Outbox) -> None:
+    Elsewhere(outbox, ago=0, lifetime=60)
+    table = f"{outbox.database}.segment_delivery_leases"
+    outbox.client.command(f"alter table {table} drop column process_start")
+    with pytest.raises(AnotherRunError), Lease(wait=0):
+        pytest.fail("the old version's run has not ended")
+    outbox.client.command(f"truncate table {table}")
+    with Lease(wait=0):
+        assert outbox.rows(
+            "select uniqExact(process_start != '') from {db}.segment_delivery_leases"
+        )
+
+
+def test_a_transient_error_in_the_lease_is_waited_for(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusals = iter([True, True])
+    query = HttpClient.query
+
+    def short_of_memory(self: HttpClient, *arguments: Any, **options: Any) -> Any:
+        if "segment_delivery_leases" in str(arguments) and next(refusals, False):
+            raise DatabaseError("memory limit exceeded", code=241, name="MEMORY_LIMIT_EXCEEDED")
+        return query(self, *arguments, **options)
+
+    monkeypatch.setattr(HttpClient, "query", short_of_memory)
+    with Lease(wait=5):
+        pass
+    assert caplog.text.count("Trying again") == 2
+
+
+def test_a_transient_error_that_stays_is_explained(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short_of_memory(self: HttpClient, *arguments: Any, **options: Any) -> Any:
+        raise DatabaseError("memory limit exceeded", code=241, name="MEMORY_LIMIT_EXCEEDED")
+
+    parser = get_config()
+    before = parser.get("delivery", "clickhouse_patience_seconds")
+    parser.set("delivery", "clickhouse_patience_seconds", "0.5")
+    monkeypatch.setattr(HttpClient, "query", short_of_memory)
+    sentence = r"\(lease_.*run the same command"
+    try:
+        with pytest.raises(ClickHouseUnavailableError, match=sentence), Lease(wait=5):
+            pytest.fail("the lease was not asked for")
+    finally:
+        parser.set("delivery", "clickhouse_patience_seconds", before)

@@ -410,7 +410,7 @@ def test_what_a_run_was_sending_when_it_died_is_told(
     )
     # Its process is another one, which is gone.
     outbox.client.command(
-        f"alter table {outbox.database}.segment_delivery_leases update process_started_at = 0 "
+        f"alter table {outbox.database}.segment_delivery_leases update process_start = '1' "
         "where 1 settings mutations_sync = 1"
     )
     outbox.enqueue("identify", customers(2))

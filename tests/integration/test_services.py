@@ -268,7 +268,7 @@ def test_a_pid_that_now_belongs_to_another_process(sandbox: Setup) -> None:
         file = sandbox.record_file("segment")
         record = json.loads(file.read_text())
         # The same id, started at another time.
-        file.write_text(json.dumps(record | {"pid": stranger.pid, "started_at": 1.0}))
+        file.write_text(json.dumps(record | {"pid": stranger.pid, "start": "another boot 1"}))
         assert "stopped" in sandbox.run("status").stdout
         assert sandbox.run("down").returncode == 0
         assert stranger.poll() is None
