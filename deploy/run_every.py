@@ -73,7 +73,7 @@ class Runner:
                 break
             start = next_start(time.time(), period)
             log.info("next start %s", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)))
-            self._stopping.wait(max(0.0, start - time.time()))
+            self._stopping.wait(min(period, max(0.0, start - time.time())))
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -8,7 +8,7 @@ sync would send. `markers` says when a task counts as done, `delivery` how the o
 `shards` how several tasks send it at the same time.
 """
 
-from luigi_tasks import config, log_records, signals
+from luigi_tasks import config, log_records, pid_lock, signals
 from luigi_tasks.build_outbox import BuildOutbox
 from luigi_tasks.load_export import LoadExport
 from luigi_tasks.plan import PlanSync
@@ -29,4 +29,4 @@ log_records.install()
 signals.say_instead_of_traceback()
 config.use_luigi_cfg_of_the_checkout()
 config.follow_scheduler_variables()
-config.keep_pid_locks_per_user()
+pid_lock.use()

@@ -96,7 +96,8 @@ def connect() -> Client:
     # The password belongs to the key, so that a changed one is used; it is never printed.
     key = (os.getpid(), *settings.to_str_params().values(), password)
     if getattr(_local, "key", None) != key:
-        _local.client = _open(settings, password)
+        _local.client = cast(HttpClient, _open(settings, password))
+        _local.client.timeout = Timeout(CONNECT_SECONDS, read=settings.send_receive_timeout)
         _local.key = key
     return _local.client
 
@@ -110,7 +111,9 @@ def _open(settings: config.clickhouse, password: str) -> Client:
             username=settings.user,
             password=password,
             secure=settings.secure,
-            send_receive_timeout=settings.send_receive_timeout,
+            # What the client asks at first is small. Long queries get their time afterwards.
+            connect_timeout=int(CONNECT_SECONDS),
+            send_receive_timeout=int(QUICK_SECONDS),
             autogenerate_session_id=False,
             tz_mode="aware",
             client_name="retail-pro-segment",
@@ -179,7 +182,7 @@ def asking(what: str, *, within: float | None = None) -> Iterator[Client]:
     with _telling(what, longest):
         client = cast(HttpClient, connect())
         usual = client.timeout
-        client.timeout = Timeout(connect=min(CONNECT_SECONDS, longest), read=longest)
+        client.timeout = Timeout(min(CONNECT_SECONDS, longest), read=longest)
         try:
             yield client
         finally:

@@ -9,9 +9,7 @@ Secrets are not parameters, because Luigi shows parameters in its UI, its logs a
 
 from __future__ import annotations
 
-import getpass
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from configparser import RawConfigParser
 from pathlib import Path
@@ -471,19 +469,3 @@ def follow_scheduler_variables() -> None:
     for variable, name in (("LUIGI_HOST", "scheduler_host"), ("LUIGI_PORT", "scheduler_port")):
         if value := os.environ.get(variable, ""):
             get_config().set("core", name, value)
-
-
-def keep_pid_locks_per_user() -> None:
-    """Put the locks of Luigi, by which the same command runs once, where this user may write.
-
-    Luigi's own place, /tmp/luigi, belongs to whoever was first. `[core] lock_pid_dir` and
-    `--lock-pid-dir` win.
-    """
-    if not get_config().has_option("core", "lock_pid_dir"):
-        get_config().set("core", "lock_pid_dir", str(pid_lock_directory()))
-
-
-def pid_lock_directory() -> Path:
-    """Return the directory of this user's locks; Luigi makes it, for this user only."""
-    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
-    return Path(tempfile.gettempdir()) / f"retail-pro-segment-{user}"

@@ -38,6 +38,7 @@ to be gone; on others it does for one lifetime.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -323,6 +324,8 @@ class Lease:
 
     def _keep(self) -> None:
         """Give signs of life until the end, more often while they do not get through."""
+        with contextlib.suppress(*clickhouse.ERRORS):
+            clickhouse.connect()  # Beforehand: it would take of the time for the first sign.
         pause = self._lifetime / SIGNS
         while not self._ended.wait(pause):
             try:

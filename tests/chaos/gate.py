@@ -64,6 +64,8 @@ class Gate:
         self._traps: list[Trap] = []
         self._lock = threading.Lock()
         self._away_until = 0.0
+        self._flows = threading.Event()
+        self._flows.set()
         handler = type("Handler", (_Handler,), {"gate": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -94,6 +96,7 @@ class Gate:
         with self._lock:
             traps, self._traps = self._traps, []
             self._away_until = 0.0
+        self.thaw()
         for trap in traps:
             trap.release()
 
@@ -101,6 +104,21 @@ class Gate:
         """Break off every connection for so many seconds."""
         with self._lock:
             self._away_until = time.monotonic() + seconds
+
+    def freeze(self) -> None:
+        """Take requests and pass nothing on, on all connections, as a half-open one does."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        """Pass on what comes from now on; what was taken while frozen is dropped."""
+        self._flows.set()
+
+    def drops(self) -> bool:
+        """Hold a request while the gate is frozen; tell whether it was."""
+        if self._flows.is_set():
+            return False
+        self._flows.wait(LONGEST_HOLD_SECONDS)
+        return True
 
     def is_away(self) -> bool:
         """Tell whether connections break off now."""
@@ -130,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self._read_body()
-        if self.gate.is_away():
+        if self.gate.drops() or self.gate.is_away():
             self.close_connection = True
             return
         text = (unquote_plus(self.path) + body[:_LOOK_BYTES].decode("latin-1")).lower()
@@ -138,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
         if trap and not trap.forwarded and not self._spring(trap):
             return
         status, headers, answer = self._forward(body)
+        if self.gate.drops():
+            self.close_connection = True
+            return
         if trap and trap.forwarded and not self._spring(trap):
             return
         self.send_response_only(status)

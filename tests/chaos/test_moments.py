@@ -1,5 +1,6 @@
 """The moments at which a kill matters most, one by one."""
 
+import logging
 import signal
 import time
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from tests.chaos.gate import Gate, Trap
 from tests.chaos.invariants import check_instant, check_settled
 from tests.chaos.sender import Ended, Forks, forks
 from tests.chaos.world import BATCH_MESSAGES, MOST_HELD, World
+
+logger = logging.getLogger(__name__)
 
 pytestmark = pytest.mark.chaos
 
@@ -137,3 +140,23 @@ def test_two_runs_at_once_send_everything_once(world: World, due: int) -> None:
         assert [run.ended().status for run in runs] == [0, 0]
     check_settled(world)
     assert states(world) == {"accepted": due}
+
+
+def test_a_connection_to_clickhouse_that_passes_nothing_on(
+    world: World, sender: Forks, due: int
+) -> None:
+    """The run ends by itself, says what it waits for, and the next one loses nothing."""
+    trap = world.segment_gate.set(Trap(BATCH, number=2, forwarded=True))
+    slot = world.new_slot()
+    run = sender.start(slot, "--segment-host", world.segment_gate.url)
+    assert trap.sprung.wait(20), "the sender did not come to the point"
+    world.clickhouse_gate.freeze()
+    trap.release()
+    began = time.monotonic()
+    assert run.ended(seconds=150).status == 30
+    logger.info("A half-open connection ended a run after %.0f s", time.monotonic() - began)
+    assert "ClickHouse has not answered for 10 s" in world.log.read_text()
+    world.calm()
+    check_instant(world)
+    assert sender.start(slot).ended(seconds=150).status == 0
+    check_settled(world)
