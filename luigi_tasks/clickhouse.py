@@ -97,7 +97,7 @@ def connect() -> Client:
     key = (os.getpid(), *settings.to_str_params().values(), password)
     if getattr(_local, "key", None) != key:
         _local.client = cast(HttpClient, _open(settings, password))
-        _local.client.timeout = Timeout(CONNECT_SECONDS, read=settings.send_receive_timeout)
+        _local.client.timeout = Timeout(connect=CONNECT_SECONDS, read=settings.send_receive_timeout)
         _local.key = key
     return _local.client
 
@@ -182,7 +182,7 @@ def asking(what: str, *, within: float | None = None) -> Iterator[Client]:
     with _telling(what, longest):
         client = cast(HttpClient, connect())
         usual = client.timeout
-        client.timeout = Timeout(min(CONNECT_SECONDS, longest), read=longest)
+        client.timeout = Timeout(connect=min(CONNECT_SECONDS, longest), read=longest)
         try:
             yield client
         finally:

@@ -148,7 +148,8 @@ def test_a_connection_to_clickhouse_that_passes_nothing_on(
     """The run ends by itself, says what it waits for, and the next one loses nothing."""
     trap = world.segment_gate.set(Trap(BATCH, number=2, forwarded=True))
     slot = world.new_slot()
-    run = sender.start(slot, "--segment-host", world.segment_gate.url)
+    patience = ("--delivery-clickhouse-patience-seconds", "10")
+    run = sender.start(slot, "--segment-host", world.segment_gate.url, *patience)
     assert trap.sprung.wait(20), "the sender did not come to the point"
     world.clickhouse_gate.freeze()
     trap.release()

@@ -3,9 +3,11 @@
 import re
 import time
 import uuid
+from typing import cast
 
 import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
+from clickhouse_connect.driver.httpclient import HttpClient
 
 from luigi_tasks import clickhouse
 from luigi_tasks.errors import LeaseLostError
@@ -36,6 +38,7 @@ def test_a_half_open_connection_is_given_up_and_told(
                     "segment_delivery_purges", ["call"], [["track"]], ["String"], [uuid.uuid4()]
                 )
             assert 0.9 < time.monotonic() - began < 3
+            assert cast(HttpClient, clickhouse.connect()).timeout.read_timeout == 120
             assert re.search(r"not answered for \d s \(rows for segment_delivery_p", caplog.text)
             time.sleep(3)
             assert "The lease could not be renewed" in caplog.text

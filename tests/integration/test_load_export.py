@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from luigi_tasks import dictionary, export_check
+from luigi_tasks import landing as landing_module
 from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
+from luigi_tasks.invocation import utc_now
 from luigi_tasks.landing import Landing, LoadInterruptedError
 from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT, free_port
@@ -95,6 +98,23 @@ def customer_file(directory: Path, content: str) -> CheckedFile:
     path = directory / "customer.csv"
     path.write_text(content, newline="")
     return export_check.check(path, TABLES["customer"])
+
+
+def test_a_load_is_committed_at_its_own_time_when_the_clock_is_set_meanwhile(
+    landing: Landing,
+    directory: Path,
+    rows: Callable[[str], list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dbt looks for the rows of a load from a day before it was committed."""
+    times = iter([utc_now(), utc_now() + timedelta(days=2), utc_now() + timedelta(days=2)])
+    monkeypatch.setattr(landing_module, "utc_now", lambda: next(times))
+    landing.load(customer_file(directory, CUSTOMERS), Limits(0.01, 0.01))
+    [(seconds,)] = rows(
+        "select dateDiff('second', (select max(_loaded_at) from @customer), max(loaded_at))"
+        " from @loads"
+    )
+    assert 0 <= seconds < 60
 
 
 def test_the_command_loads_an_export_once(
