@@ -96,7 +96,8 @@ def connect() -> Client:
     # The password belongs to the key, so that a changed one is used; it is never printed.
     key = (os.getpid(), *settings.to_str_params().values(), password)
     if getattr(_local, "key", None) != key:
-        _local.client = cast(HttpClient, _open(settings, password))
+        with _telling("a connection", QUICK_SECONDS):
+            _local.client = cast(HttpClient, _open(settings, password))
         _local.client.timeout = Timeout(connect=CONNECT_SECONDS, read=settings.send_receive_timeout)
         _local.key = key
     return _local.client

@@ -61,8 +61,7 @@ NAME = "delivery"
 """The lease of everything that fills or empties the outbox; that of a shard has its numbers too."""
 
 MARGIN = 0.1
-"""This share of the lifetime is given away, for clocks that run at different speeds, and on a
-cluster for replicas whose clocks differ."""
+"""This share of the lifetime is given away, for clocks that run at different speeds."""
 
 SIGNS = 3
 """Signs of life in a lifetime."""
@@ -268,10 +267,7 @@ class Lease:
         if self._others():
             return False
         self._deadline = float("inf")
-        # On a cluster a claim is refused while that of another contender is being written.
-        for attempt in clickhouse.patiently(CONTEST_SECONDS):
-            with attempt:
-                self._renew()
+        self._renew()
         until = _now() + CONTEST_SECONDS
         while others := self._others():
             if self.owner > min(claim.owner for claim in others) or _now() >= until:
@@ -372,8 +368,10 @@ class Lease:
 def _ask(name: str, binds: dict[str, Any], lifetime: float) -> None:
     """Write to the table; several attempts must fit into the time between two signs of life."""
     database = {"database": config.clickhouse().database}
-    with clickhouse.asking("the lease", within=lifetime / SIGNS / 2) as client:
-        client.command(queries.text(name), database | binds)
+    # On a cluster a row is refused while that of another contender is being written.
+    for attempt in clickhouse.patiently(CONTEST_SECONDS):
+        with attempt, clickhouse.asking("the lease", within=lifetime / SIGNS / 2) as client:
+            client.command(queries.text(name), database | binds)
 
 
 def _create_table() -> None:

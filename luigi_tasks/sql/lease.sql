@@ -91,7 +91,10 @@ select
     min(recorded_at) as since,
     any(name) as name
 from {database:Identifier}.segment_delivery_leases
-where recorded_at between now64(6, 'UTC') - interval 1 hour and now64(6, 'UTC') + interval 1 hour
+where
+    recorded_at > now64(6, 'UTC') - interval 1 hour
+    -- Not those of before the clock was set back.
+    and recorded_at < now64(6, 'UTC') + toIntervalSecond({patience:UInt32})
 group by owner
 having
     min(released) = 3 and max(released) = 3

@@ -234,16 +234,19 @@ class Elsewhere:
         outbox: The tables.
         ago: For how many seconds it shows no sign of life, by ClickHouse's clock.
         lifetime: Of its lease, in seconds.
+        released: What its first row says.
     """
 
-    def __init__(self, outbox: Outbox, ago: float, lifetime: float = 1.5) -> None:
+    def __init__(
+        self, outbox: Outbox, ago: float, lifetime: float = 1.5, released: int = 0
+    ) -> None:
         with Lease(wait=0):
             pass  # Makes the table.
         self._outbox, self._owner, self._lifetime = outbox, uuid.uuid4(), lifetime
-        self.show_life(ago)
+        self.show_life(ago, released=released)
 
     def show_life(self, ago: float = 0.0, *, released: int = 0) -> None:
-        """One more sign of life, or the end."""
+        """One more row, such as a sign of life."""
         at = f"now64(6, 'UTC') - toIntervalMillisecond({round(ago * 1000)})"
         self._outbox.client.command(
             f"insert into {self._outbox.database}.segment_delivery_leases"
@@ -291,7 +294,7 @@ def test_a_lease_with_signs_of_life_is_held_whatever_clickhouse_clock_says(
 
 
 def test_no_wait_is_longer_than_a_second_when_the_clock_was_set_back(outbox: Outbox) -> None:
-    Elsewhere(outbox, -TWO_DAYS).show_life(-TWO_DAYS, released=1)
+    Elsewhere(outbox, -TWO_DAYS, released=leases.GIVEN_BACK)
     waits: list[float] = []
     with Lease(wait=5) as lease:
         assert lease.vacant_for == 0
@@ -324,6 +327,13 @@ def test_who_gives_up_waiting_holds_up_nobody(outbox: Outbox) -> None:
     began = time.monotonic()
     with Lease(wait=0):
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("ago", [-TWO_DAYS, 20.0], ids=["set back since", "silent"])
+def test_who_died_while_waiting_holds_up_nobody(outbox: Outbox, ago: float) -> None:
+    Elsewhere(outbox, ago, released=leases.WAITS)
+    with Lease(wait=0):
+        pass
 
 
 def test_a_table_of_an_older_version_goes_on_working(outbox: Outbox) -> None:

@@ -420,6 +420,23 @@ def test_what_a_run_was_sending_when_it_died_is_told(
     assert "30 track messages may have arrived already" in caplog.text
 
 
+def test_what_a_run_elsewhere_was_sending_when_it_died_is_told(
+    outbox: Outbox, send: Send, settings: SetSetting, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings("lease", "seconds", 1.5)
+    outbox.enqueue("track", orders(30))
+    cut = reader.cut("track")
+    with Lease() as lease:
+        lease.begin("track", cut.first, cut.last)
+    table = f"{outbox.database}.segment_delivery_leases"
+    now = "settings mutations_sync = 1"
+    outbox.client.command(f"alter table {table} delete where released {now}")
+    outbox.client.command(f"alter table {table} update machine = 'elsewhere' where 1 {now}")
+    send()
+    assert "No sign of life for 1.5 s" in caplog.text
+    assert "30 track messages may have arrived already" in caplog.text
+
+
 def test_results_are_held_while_clickhouse_is_away(
     outbox: Outbox, send: Send, clickhouse_server: ClickHouseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
