@@ -66,6 +66,9 @@ MARGIN = 0.1
 SIGNS = 3
 """Signs of life in a lifetime."""
 
+SHORTEST_ASK_SECONDS = 2.0
+"""A busy ClickHouse gets so long to take a row, however short the lifetime is."""
+
 CONTEST_SECONDS = 2.0
 LONG_AGO = 86400.0
 
@@ -370,7 +373,8 @@ def _ask(name: str, binds: dict[str, Any], lifetime: float) -> None:
     database = {"database": config.clickhouse().database}
     # On a cluster a row is refused while that of another contender is being written.
     for attempt in clickhouse.patiently(CONTEST_SECONDS):
-        with attempt, clickhouse.asking("the lease", within=lifetime / SIGNS / 2) as client:
+        within = max(SHORTEST_ASK_SECONDS, lifetime / SIGNS / 2)
+        with attempt, clickhouse.asking("the lease", within=within) as client:
             client.command(queries.text(name), database | binds)
 
 

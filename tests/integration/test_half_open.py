@@ -25,25 +25,25 @@ def test_a_half_open_connection_is_given_up_and_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(clickhouse, "QUICK_SECONDS", 1.0)
     monkeypatch.setattr(clickhouse, "TOLD_AFTER_SECONDS", 0.4)
     with Gate(clickhouse_server.url).open() as gate:
         monkeypatch.setenv("CLICKHOUSE_PORT", str(gate.port))
         with Lease(lifetime=3, wait=10) as lease:
-            time.sleep(0.5)  # Until the thread that renews it has its connection.
+            time.sleep(1)  # Until the thread that renews it has its connection.
+            monkeypatch.setattr(clickhouse, "QUICK_SECONDS", 1.0)
             gate.freeze()
             began = time.monotonic()
             with pytest.raises(OperationalError):
                 clickhouse.insert_once(
                     "segment_delivery_purges", ["call"], [["track"]], ["String"], [uuid.uuid4()]
                 )
-            assert 0.9 < time.monotonic() - began < 3
+            assert 0.9 < time.monotonic() - began < 6
             assert cast(HttpClient, clickhouse.connect()).timeout.read_timeout == 120
             assert re.search(r"not answered for \d s \(rows for segment_delivery_p", caplog.text)
-            time.sleep(3)
+            time.sleep(5)
             assert "The lease could not be renewed" in caplog.text
             with pytest.raises(LeaseLostError):
                 lease.require()
             ending = time.monotonic()
-        assert time.monotonic() - ending < 8
+        assert time.monotonic() - ending < 15
         gate.thaw()
