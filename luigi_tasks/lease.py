@@ -52,7 +52,7 @@ from uuid import UUID, uuid4
 import psutil
 
 from luigi_tasks import clickhouse, cluster, config, invocation, process_start, queries
-from luigi_tasks.errors import AnotherRunError, LeaseLostError
+from luigi_tasks.errors import AnotherRunError, LeaseLostError, LedgerUnwrittenError
 from luigi_tasks.shards import WHOLE, Shard
 
 logger = logging.getLogger("luigi-interface.lease")
@@ -75,8 +75,8 @@ LONG_AGO = 86400.0
 QUEUE_SECONDS = 9
 """Who waits renews its place three times in this time."""
 
-HELD, GIVEN_BACK, WAITS, WAITS_NO_MORE = 0, 1, 3, 4
-"""What a row says, in its column `released`."""
+HELD, GIVEN_BACK, IN_DOUBT, WAITS, WAITS_NO_MORE = range(5)
+"""What a row says, in its column `released`. In doubt: ended, and results may be unrecorded."""
 
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
@@ -195,7 +195,7 @@ class Lease:
         # so.
         self._signs_of_life.join(CONTEST_SECONDS)
         try:
-            self._write(GIVEN_BACK)
+            self._write(IN_DOUBT if isinstance(error, LedgerUnwrittenError) else GIVEN_BACK)
         except clickhouse.ERRORS as failure:
             logger.warning("The lease could not be given back and will expire: %s", failure)
 

@@ -3,7 +3,8 @@
 -- name: create_leases
 -- Claims to the leases of building and sending, and their signs of life. Nothing merges them, so
 -- every row counts from the moment of its insert; see luigi_tasks/lease.py. released: 0 a sign of
--- life, 1 given back, 2 found dead by another run; 3 a place in the queue, 4 its end.
+-- life, 1 given back, 2 ended in doubt: found dead by another run, or with results that it could not
+-- record; 3 a place in the queue, 4 its end.
 create table if not exists {database:Identifier}.segment_delivery_leases $on_cluster
 (
     name LowCardinality(String),
