@@ -40,7 +40,9 @@ SETTLED = {
     "resolved": "it was not sent, and a person settled it ({reason_code}): {detail}.",
     "requeued": "it was replaced by a later message before it was sent.",
     "purged": "it was settled, and its record has been purged since.",
-    "pending": "it is in the outbox since {enqueued_at:%Y-%m-%d %H:%M:%S} UTC; the next sync "
+    "left_behind": "it is below the watermark of the outbox and was never settled: no sync sends "
+    "it. Run dbt run-operation reconcile.",
+    "pending": "it is in the outbox since {entered_at:%Y-%m-%d %H:%M:%S} UTC; the next sync "
     "sends it.",
 }
 
@@ -50,7 +52,7 @@ class Message:
     """One message of an entity, and what became of it."""
 
     event: str
-    enqueued_at: datetime
+    entered_at: datetime
     message_id: str
     status: str
     sent_at: datetime
@@ -120,6 +122,7 @@ def _collect(entity: str, sid: str) -> Findings:
     customer = entity == "customer"
     call = "identify" if customer else "track"
     tables = {"events": f"segment_{call}_events", "outbox": f"segment_{call}_outbox"}
+    messages = queries.rows("explain_messages", sid=sid, call=call, **tables)
     base = f"base_retail_pro__{'customers' if customer else 'documents'}"
     return Findings(
         entity,
@@ -129,7 +132,7 @@ def _collect(entity: str, sid: str) -> Findings:
         failures=[
             Failure(*row) for row in queries.rows("explain_failures", entity=entity, sid=sid)
         ],
-        messages=[Message(*row) for row in queries.rows("explain_messages", sid=sid, **tables)],
+        messages=[Message(*row) for row in messages],
         attempts=queries.rows("explain_attempts", sid=sid, **tables),
     )
 
@@ -158,7 +161,7 @@ def lines(found: Findings) -> Iterator[str]:
         sent = f", sent {message.sent_at:{TIME}} UTC" if message.sent_at.year > 1970 else ""
         yield (
             f"Message {message.message_id}: {message.event}, entered the outbox "
-            f"{message.enqueued_at:{TIME}} UTC, {message.status}{sent} {message.reason_code}"
+            f"{message.entered_at:{TIME}} UTC, {message.status}{sent} {message.reason_code}"
         )
     for started_at, outcome, http_status, code, detail in found.attempts:
         yield f"Request {started_at:{TIME}} UTC: {outcome}, HTTP {http_status} {code} {detail}"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -120,6 +120,16 @@ class Landing:
         """Tell whether a file of so many bytes was; if not, its content need not be hashed."""
         return self._finds_load("is_size_loaded", {"table": table.name, "size": size})
 
+    def time_of_next_load(self) -> datetime:
+        """Return the time that the rows of the next load bear: now, and later than any load before.
+
+        Of two versions of a row of which the export does not say which is newer, the one loaded
+        later counts, also when the clock was set back in between.
+        """
+        parameters = {"database": self._database}
+        [(last,)] = self._client.query(_query("last_load"), parameters).result_rows
+        return max(utc_now(), last.replace(tzinfo=timezone.utc) + timedelta(milliseconds=1))
+
     def _finds_load(self, query: str, parameters: dict[str, Any]) -> bool:
         parameters = parameters | {"database": self._database}
         try:
@@ -183,7 +193,7 @@ class _Load:
         self._database = database
         self._file = file
         self._load_id = str(uuid4())
-        self._loaded_at = utc_now()
+        self._loaded_at = landing.time_of_next_load()
         self._began = time.monotonic()
         self._blocks = 0
 

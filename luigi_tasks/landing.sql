@@ -55,6 +55,11 @@ from {database:Identifier}.loads
 where table_name = {table:String} and bytes = {size:UInt64}
 limit 1
 
+-- name: last_load
+-- The time of the last load; 1970 before the first.
+select max(loaded_at)
+from {database:Identifier}.loads
+
 -- name: count_rows_of_load
 -- The rows that are there; loaded_at is the beginning of the sort key, so few rows are read.
 select count()

@@ -17,7 +17,15 @@ from pathlib import Path
 import luigi
 from clickhouse_connect.driver.exceptions import OperationalError
 
-from luigi_tasks import clickhouse, config, dictionary, export_check, export_file, terminal
+from luigi_tasks import (
+    clickhouse,
+    clocks,
+    config,
+    dictionary,
+    export_check,
+    export_file,
+    terminal,
+)
 from luigi_tasks.errors import ClickHouseUnavailableError
 from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
@@ -100,7 +108,9 @@ class LoadExport(PipelineTask):
         Raises:
             ExportRefusedError: A file cannot be loaded. Files before it may have been.
             ClickHouseUnavailableError: ClickHouse does not answer.
+            ConfigurationError: A clock is wrong; nothing was loaded.
         """
+        clocks.check()
         tables = dictionary.load(config.dbt().project_dir)
         paths = export_file.find(self.directory, tables)
         # Each byte is read twice: by the check and by the load.

@@ -83,7 +83,8 @@ class MarkerTarget(luigi.Target):
         database = config.clickhouse().database
         statement = queries.text("create_markers")
         cluster.create(clickhouse.connect(), database, "luigi_markers", statement)
-        now = invocation.utc_now()
+        # Never too old to count: the clock may have been set back since this command was started.
+        now = max(invocation.utc_now(), self.not_before or EPOCH)
         params = json.dumps(self.params | details, sort_keys=True)
         for attempt in clickhouse.patiently(config.delivery().clickhouse_patience_seconds):
             with attempt:

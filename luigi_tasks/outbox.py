@@ -95,6 +95,30 @@ class Doubt(NamedTuple):
     too_old: int
 
 
+class LeftBehind(NamedTuple):
+    """Messages below the watermark that were never settled.
+
+    Attributes:
+        messages: How many.
+        oldest: The place of the first of them in the outbox.
+    """
+
+    messages: int
+    oldest: datetime
+
+
+class Watermark(NamedTuple):
+    """The watermark of a call against the clock.
+
+    Attributes:
+        settled_until: The watermark; the epoch when there is none.
+        now: ClickHouse's clock.
+    """
+
+    settled_until: datetime
+    now: datetime
+
+
 def _query(name: str, call: str, **parameters: Any) -> list[Any]:
     """Run a query on the outbox of `call`."""
     database = config.clickhouse().database
@@ -148,6 +172,22 @@ def in_doubt(call: str, owner: UUID, shard: int = 0, shards: int = 1) -> Doubt:
     part = {"shard": shard, "shards": shards}
     [row] = _query("outbox_in_doubt", call, owner=owner, window=window, **part)
     return Doubt(*row)
+
+
+def left_behind(call: str) -> LeftBehind:
+    """Return what lies below the watermark without being settled: no sync sends it.
+
+    Of the last two months in which messages entered the outbox, whose keys are read as they are
+    sorted. `dbt run-operation reconcile` looks at all.
+    """
+    [row] = _query("outbox_left_behind", call)
+    return LeftBehind(*row)
+
+
+def watermark(call: str) -> Watermark:
+    """Return the watermark of a call, and the time."""
+    [row] = _query("outbox_watermark", call)
+    return Watermark(*row)
 
 
 def pending_by_event(call: str) -> list[tuple[str, int, int]]:
@@ -205,16 +245,17 @@ def advance_watermark(call: str) -> None:
     """Move the low watermark of `call` up to what is certainly settled.
 
     It never passes a pending message, nor the youngest message ever due, nor a lag behind the
-    clock that leaves room for a build that is still inserting; and it never goes back. The view
-    skips everything at or below it, which keeps a run's cost independent of the history.
+    place of new messages that leaves room for a build that is still inserting; and it never goes
+    back. The view skips everything at or below it, which keeps a run's cost independent of the
+    history.
     """
     database = config.clickhouse().database
-    [(current, proposed)] = _query(
+    [(current, proposed, updated_at)] = _query(
         "watermark_proposal", call, lag=config.delivery().watermark_lag_seconds
     )
     if proposed <= current:
         return
-    row = [call, proposed, datetime.now(timezone.utc)]
+    row = [call, proposed, updated_at]
     for attempt in clickhouse.patiently(config.delivery().clickhouse_patience_seconds):
         with attempt:
             clickhouse.insert_once(

@@ -1,4 +1,6 @@
-"""What is checked before a run. Segment would not say it: it answers 200 all the same.
+"""What is checked before sending, besides the clocks (`clocks`).
+
+Segment would not say it: it answers 200 all the same.
 
 - *namespace*: the placeholder is refused outside the sandbox. Every copy of this project starts
   with it, and Segment deduplicates message ids over all of its customers.
@@ -7,9 +9,6 @@
   drops everything.
 - *region*: these settings name the host that the source's messages belong to. Since April 2025
   Segment drops what goes to the other region.
-- *reachability* of SEGMENT_HOST: reported. A Segment that is away is waited for while sending.
-- *clock*: against the Date header of SEGMENT_HOST. Segment corrects every time that it delivers by
-  the difference between its clock and ours, so a clock that is wrong shifts all orders.
 
 Key and region cannot be checked where the CDN cannot be reached; that is reported. Behind a proxy
 that stands for SEGMENT_HOST, switch them off: [readiness] check_source=false.
@@ -18,8 +17,6 @@ that stands for SEGMENT_HOST, switch them off: [readiness] check_source=false.
 from __future__ import annotations
 
 import logging
-import time
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -56,46 +53,12 @@ def check(key: str) -> None:
         key: Segment's write key.
 
     Raises:
-        ConfigurationError: The namespace, the region or the clock is wrong.
+        ConfigurationError: The namespace or the region is wrong.
         CredentialsRefusedError: Segment does not know the write key.
     """
     check_namespace()
-    _check_clock()
     if config.readiness().check_source:
         _check_source(key)
-
-
-def _check_clock() -> None:
-    host = config.segment().host
-    asked_at = time.time()
-    try:
-        answer = _get(host)
-    except requests.RequestException as error:
-        logger.warning("Segment at %s cannot be reached (%s).", host, type(error).__name__)
-        return
-    offset = clock_offset(answer.headers.get("Date", ""), (asked_at + time.time()) / 2)
-    if offset is None:
-        logger.warning("%s sends no Date: the clock could not be checked.", host)
-        return
-    logger.info("This machine's clock is %+.0f s from that of %s.", offset, host)
-    longest = config.readiness().longest_clock_offset_seconds
-    if abs(offset) > longest:
-        raise ConfigurationError(
-            f"This machine's clock is {offset:+.0f} s from that of {host}; up to {longest:g} s "
-            "are allowed ([readiness] longest_clock_offset_seconds). Every order would arrive "
-            "with a time that is wrong by as much. Nothing was sent. Set the clock, with NTP."
-        )
-
-
-def clock_offset(date: str, now: float) -> float | None:
-    """Return by how many seconds `now` is ahead of a Date header, which has whole seconds."""
-    try:
-        server = parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
-        return None
-    # The header is cut to the second that it lies in.
-    ahead = now - server
-    return ahead if ahead < 0 else max(0.0, ahead - 1)
 
 
 def _check_source(key: str) -> None:

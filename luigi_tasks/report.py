@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import luigi
 from luigi.interface import core
 from rich.table import Table
 
-from luigi_tasks import config, dry_run, markers, outbox, queries
+from luigi_tasks import config, dry_run, markers, outbox, queries, soundness
 from luigi_tasks.progress import Scheduler
 from luigi_tasks.send import SendIdentify, SendTask, SendTrack
 from luigi_tasks.shards import all_shards
 from luigi_tasks.slots import ShardedTask
 from luigi_tasks.terminal import Terminal, number, table, text
+
+logger = logging.getLogger("luigi-interface.report")
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,13 @@ class ReportRun(ShardedTask):
         terminal = Terminal()
         summary, rows = self._dry_run(terminal) if config.is_dry_run() else self._delivery(terminal)
         terminal.say(summary, style="bold")
+        concerns = soundness.concerns()
+        for concern in concerns:
+            terminal.say(concern, style="bold red")
+            logger.warning("%s", concern)
         for name, address in links().items():
             terminal.say(f"{name}: {address}")
-        Scheduler(self).report(100, summary)
+        Scheduler(self).report(100, " ".join([summary, *concerns]))
         self.output().touch(rows)
 
     def _dry_run(self, terminal: Terminal) -> tuple[str, int]:

@@ -13,6 +13,7 @@ import luigi
 
 from luigi_tasks import (
     brake,
+    clocks,
     config,
     dry_run,
     invocation,
@@ -73,6 +74,7 @@ class SendTask(ShardedTask):
             return
         if config.segment().debug:
             segment.log_requests(logging.getLogger("luigi-interface").handlers)
+        clocks.check()
         readiness.check(config.write_key())
         started_at = invocation.utc_now()
         with signals.terminated_as_exception(), Lease(self.part) as lease:

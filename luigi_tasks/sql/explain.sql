@@ -62,10 +62,16 @@ from {database:Identifier}.segment_failed_events
 where entity_id = {sid:String} and entity_type = {entity:String}
 
 -- name: explain_messages
--- All messages of an entity, oldest first, with what the ledger says of them; no status: purged.
+-- All messages of an entity, oldest first, with what the ledger says of them. What has no row there
+-- was purged, or lies below the watermark unsettled.
 with
+    (
+        select max(purged_until)
+        from {database:Identifier}.segment_delivery_purges
+        where call = {call:String}
+    ) as purged,
     messages as (
-        select event, enqueued_at, message_id
+        select event, enqueued_at, entered_at, message_id
         from {database:Identifier}.{events:Identifier}
         where entity_id = {sid:String}
     ),
@@ -76,13 +82,14 @@ with
     )
 select
     messages.event,
-    messages.enqueued_at,
+    messages.entered_at,
     lower(replaceAll(toString(messages.message_id), '-', '')),
     multiIf(
         messages.message_id in (select message_id from {database:Identifier}.{outbox:Identifier}),
         'pending',
         ledger.message_id = messages.message_id, toString(ledger.status),
-        'purged'
+        messages.enqueued_at <= purged, 'purged',
+        'left_behind'
     ),
     ledger.sent_at,
     ledger.reason_code,

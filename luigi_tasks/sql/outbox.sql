@@ -97,13 +97,20 @@ limit {per_event:UInt32} by event
 
 -- name: watermark_proposal
 -- The watermark now, and the highest one that is safe: before the oldest pending message, not
--- beyond the youngest message that was ever due, and behind the clock by the lag.
+-- beyond the youngest message that was ever due, and by the lag behind the time at which new messages
+-- are placed, which is that of the youngest where the clock was ahead before. At last the time of this
+-- record, later than that of all before it.
 with
     (
         select max(settled_until)
         from {database:Identifier}.segment_outbox_watermarks
         where call = {call:String}
     ) as settled,
+    (
+        select max(updated_at) + toIntervalMicrosecond(1)
+        from {database:Identifier}.segment_outbox_watermarks
+        where call = {call:String}
+    ) as last_updated,
     (
         select max(enqueued_at)
         from {database:Identifier}.{events:Identifier}
@@ -115,7 +122,58 @@ with
     ) as before_pending
 select
     settled,
-    least(youngest, before_pending, now64(6, 'UTC') - toIntervalSecond({lag:UInt32})) as proposed
+    least(
+        youngest,
+        before_pending,
+        greatest(now64(6, 'UTC'), youngest) - toIntervalSecond({lag:UInt32})
+    ) as proposed,
+    greatest(now64(6, 'UTC'), last_updated) as updated_at
+
+-- name: outbox_watermark
+-- The watermark, and the clock that it should be behind.
+select max(settled_until) as watermark, now64(6, 'UTC') as now
+from {database:Identifier}.segment_outbox_watermarks
+where call = {call:String}
+
+-- name: outbox_left_behind
+-- How many messages lie below the watermark and have no ledger row, and the oldest of them: no sync
+-- sends them. Only those of the last two months in which messages entered; dbt run-operation reconcile
+-- looks at all. What entered before a purge has lost its rows there.
+with
+    (
+        select max(settled_until)
+        from {database:Identifier}.segment_outbox_watermarks
+        where call = {call:String}
+    ) as settled,
+    (
+        select max(purged_until)
+        from {database:Identifier}.segment_delivery_purges
+        where call = {call:String}
+    ) as purged,
+    (
+        select max(enqueued_at) from {database:Identifier}.{events:Identifier}
+    ) as youngest,
+    (
+        select enqueued_at
+        from {database:Identifier}.{events:Identifier}
+        where enqueued_at < toStartOfMonth(youngest)
+        order by enqueued_at desc
+        limit 1
+    ) as month_before,
+    greatest(toDateTime64(toStartOfMonth(ifNull(month_before, youngest)), 6, 'UTC'), purged) as since
+select count(), min(due.enqueued_at)
+from (
+    select enqueued_at, message_id
+    from {database:Identifier}.{events:Identifier}
+    where enqueued_at > since and enqueued_at <= settled
+) as due
+left join (
+    select enqueued_at, message_id
+    from {database:Identifier}.segment_delivery_ledger
+    where enqueued_at > since and enqueued_at <= settled
+) as ledger on due.enqueued_at = ledger.enqueued_at and due.message_id = ledger.message_id
+where ledger.message_id is null
+settings join_use_nulls = 1, join_algorithm = 'full_sorting_merge'
 
 -- name: outbox_in_doubt
 -- Pending messages of a shard that may have arrived: those of requests without a clear answer, and

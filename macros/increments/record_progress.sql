@@ -15,9 +15,17 @@
         {%- endif -%}
     {%- endfor -%}
 insert into {{ target.schema }}.segment_build_progress
-select '{{ call }}', staged_until, fingerprint, now64(6, 'UTC'), '{{ invocation_id }}'
+select '{{ call }}', staged_until, fingerprint, {{ finished_at() }}, '{{ invocation_id }}'
 from {{ target.schema }}.int_build_scope
 {% endmacro %}
+
+{#- Later than all that was noted before, also when the clock was set back: the last note counts. -#}
+{% macro finished_at() -%}
+greatest(
+    now64(6, 'UTC'),
+    (select max(finished_at) + toIntervalMicrosecond(1) from {{ target.schema }}.segment_build_progress)
+)
+{%- endmacro %}
 
 {#-
     At the start: a command that makes any of it from all rows takes the fingerprint back, so that
@@ -27,11 +35,16 @@ from {{ target.schema }}.int_build_scope
     {%- if execute and flags.WHICH in ('build', 'run', 'retry') and rebuilds_everything() -%}
         {%- for id in message_ancestors().nodes if id in selected_resources -%}
             {%- if loop.first -%}
-                {%- do run_query(
-                    'insert into ' ~ target.schema ~ ".segment_build_progress select call, max(staged_until), '', now64(6, 'UTC'), '"
-                    ~ invocation_id ~ "' from " ~ target.schema ~ '.segment_build_progress group by call'
-                ) -%}
+                {%- do run_query(forgotten_fingerprint()) -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}
+
+{#- Insert of a note that makes the next build work on all rows. -#}
+{% macro forgotten_fingerprint() -%}
+insert into {{ target.schema }}.segment_build_progress
+select call, max(staged_until), '', {{ finished_at() }}, '{{ invocation_id }}'
+from {{ target.schema }}.segment_build_progress
+group by call
+{%- endmacro %}

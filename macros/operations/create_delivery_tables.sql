@@ -22,7 +22,23 @@
         {#- A table of an older version gets the columns that it does not have yet. -#}
         {%- do run_query('alter table ' ~ relation ~ ' ' ~ additions | join(', ')) -%}
     {%- endfor -%}
+    {%- do add_entered_at() -%}
 {%- endif -%}
+{% endmacro %}
+
+{#- Gives events tables of an older version, whose messages entered where they are placed, the time of entry. -#}
+{% macro add_entered_at() %}
+    {%- for call in ('identify', 'track') -%}
+        {%- set events = load_relation(
+            api.Relation.create(schema=target.schema, identifier='segment_' ~ call ~ '_events')
+        ) -%}
+        {%- if events -%}
+            {%- do run_query(
+                'alter table ' ~ events ~ clickhouse_on_cluster()
+                ~ " add column if not exists entered_at DateTime64(6, 'UTC') default enqueued_at"
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
 {% endmacro %}
 
 {#-
@@ -107,6 +123,7 @@
             'call': "LowCardinality(String)",
             'purged_until': "DateTime64(6, 'UTC')",
             'purged_at': "DateTime64(3, 'UTC')",
+            'events_kept': "UInt64",
         },
         'engine': "engine = " ~ replicated('MergeTree') ~ " order by (call, purged_at)
     settings " ~ window ~ " = 100",

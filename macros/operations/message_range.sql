@@ -8,8 +8,8 @@
     {%- endif -%}
     {%- set filters = ['true'] -%}
     {%- if entity_id -%}{%- do filters.append('entity_id = ' ~ sql_text(entity_id)) -%}{%- endif -%}
-    {%- if since -%}{%- do filters.append('enqueued_at >= ' ~ instant(since)) -%}{%- endif -%}
-    {%- if until -%}{%- do filters.append('enqueued_at < ' ~ instant(until)) -%}{%- endif -%}
+    {%- if since -%}{%- do filters.append('entered_at >= ' ~ instant(since)) -%}{%- endif -%}
+    {%- if until -%}{%- do filters.append('entered_at < ' ~ instant(until)) -%}{%- endif -%}
     {{- return(filters | join(' and ')) -}}
 {% endmacro %}
 

@@ -16,6 +16,7 @@
     {%- if older_than_days | int < 31 -%}
         {{ exceptions.raise_compiler_error("purge_ledger: older_than_days is " ~ older_than_days ~ ". Set it to 31 or more.") }}
     {%- endif -%}
+    {%- do refuse_purge_under_a_wrong_clock() -%}
     {%- set cutoff = run_query(
         "select toString(now64(6, 'UTC') - interval " ~ older_than_days | int ~ " day)"
     ).columns[0].values()[0] -%}
@@ -28,15 +29,38 @@
     {%- for call in ('identify', 'track') -%}
         {%- set events = 'segment_' ~ call ~ '_events' -%}
         {%- do run_query(
-            'insert into ' ~ target.schema ~ ".segment_delivery_purges select '" ~ call ~ "', " ~ until ~ ", now64(3, 'UTC')"
+            'insert into ' ~ target.schema ~ ".segment_delivery_purges select '" ~ call ~ "', " ~ until ~ ", now64(3, 'UTC'), 0"
         ) -%}
         {%- do purge_rows(events, 'enqueued_at <= ' ~ until ~ ' and message_id not in (
             select argMax(message_id, enqueued_at) from ' ~ target.schema ~ '.' ~ events ~ ' group by entity_id, event
         )') -%}
+        {%- do record_kept_events(call, until) -%}
     {%- endfor -%}
     {%- do purge_rows('segment_delivery_ledger',
         'enqueued_at <= ' ~ until ~ " and status in ('accepted', 'requeued')") -%}
     {%- do purge_rows('segment_delivery_attempts', 'started_at <= ' ~ until) -%}
+{% endmacro %}
+
+{#- Notes how many messages of before a purge the events table has, for refuse_lost_events. -#}
+{% macro record_kept_events(call, until) %}
+    {%- do run_query(
+        'insert into ' ~ target.schema ~ ".segment_delivery_purges select '" ~ call ~ "', " ~ until
+        ~ ", now64(3, 'UTC'), " ~ events_until(call, until)
+    ) -%}
+{% endmacro %}
+
+{#- Stops a purge when ClickHouse's clock is not this machine's: what it removes cannot be put back. -#}
+{% macro refuse_purge_under_a_wrong_clock() %}
+    {%- set here = modules.datetime.datetime.now(modules.pytz.utc).strftime('%Y-%m-%d %H:%M:%S') -%}
+    {%- set ahead = run_query(
+        "select dateDiff('second', toDateTime('" ~ here ~ "', 'UTC'), now('UTC'))"
+    ).columns[0].values()[0] -%}
+    {%- if ahead | abs > 3600 -%}
+        {{ exceptions.raise_compiler_error(
+            "purge_ledger: ClickHouse's clock is " ~ ahead ~ " s from this machine's. Nothing was removed, since it could be"
+            ~ ' younger than it seems. Set the clock, with NTP, then purge again.'
+        ) }}
+    {%- endif -%}
 {% endmacro %}
 
 {#- Stops a purge that would reach a message which is not known to be settled. -#}

@@ -24,7 +24,9 @@
 -#}
 {% macro requeue_range(call, range) %}
     {%- set events = target.schema ~ '.segment_' ~ call ~ '_events' -%}
-    {%- do run_query('insert into ' ~ events ~ ' ' ~ requeued_messages(call, events, range)) -%}
+    {%- do run_query(
+        'insert into ' ~ events ~ ' (' ~ event_columns() ~ ') ' ~ requeued_messages(call, events, range)
+    ) -%}
     {%- set replaced -%}
         dbt_invocation_id != '{{ invocation_id }}'
         and (entity_id, event) in (
@@ -71,5 +73,5 @@
         ) as last on content.entity_id = last.entity_id and content.event = last.event
     )
 {%- endset -%}
-{{ enqueued(due) }}
+{{ enqueued(call, due, events) }}
 {%- endmacro %}

@@ -40,7 +40,9 @@
 {%- endset -%}
     insert into {{ ledger }}
     select * replace (
-        'resolved' as status, {{ sql_text(note) }} as detail, now64(3, 'UTC') as recorded_at
+        'resolved' as status, {{ sql_text(note) }} as detail,
+        -- The newest row counts, also when the clock was set back.
+        greatest(now64(3, 'UTC'), recorded_at + toIntervalMillisecond(1)) as recorded_at
     )
     from {{ ledger }} final
     where {{ refused }}

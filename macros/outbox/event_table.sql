@@ -19,6 +19,7 @@
             'query': 'select entity_id, event, message_id, payload_hash, generation, enqueued_at order by entity_id',
         }],
         'settings': {'index_granularity': 256},
+        'pre_hook': "{{ refuse_lost_events('" ~ call ~ "') }}",
         'post_hook': "{{ record_progress('" ~ call ~ "') }}",
     }) -}}
 {% endmacro %}

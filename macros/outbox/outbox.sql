@@ -6,20 +6,7 @@
     below it, since its ledger rows are gone.
 -#}
 {% macro outbox(call) -%}
-{%- set watermark -%}
-(
-        select max(settled_until)
-        from (
-            select settled_until
-            from {{ source('segment_delivery', 'segment_outbox_watermarks') }}
-            where call = '{{ call }}'
-            union all
-            select purged_until as settled_until
-            from {{ source('segment_delivery', 'segment_delivery_purges') }}
-            where call = '{{ call }}'
-        )
-    )
-{%- endset -%}
+{%- set watermark = outbox_watermark(call) -%}
 with events as (
 
     select *
@@ -49,7 +36,24 @@ select
     events.message_bytes as message_bytes,
     events.payload_hash as payload_hash,
     events.enqueued_at as enqueued_at,
-    events.dbt_invocation_id as dbt_invocation_id
+    events.dbt_invocation_id as dbt_invocation_id,
+    events.entered_at as entered_at
 from events
 left anti join settled on events.message_id = settled.message_id
+{%- endmacro %}
+
+{#- Up to here all messages of a call are settled; the time of the last purge where it is later. -#}
+{% macro outbox_watermark(call) -%}
+(
+        select max(settled_until)
+        from (
+            select settled_until
+            from {{ source('segment_delivery', 'segment_outbox_watermarks') }}
+            where call = '{{ call }}'
+            union all
+            select purged_until as settled_until
+            from {{ source('segment_delivery', 'segment_delivery_purges') }}
+            where call = '{{ call }}'
+        )
+    )
 {%- endmacro %}

@@ -57,6 +57,7 @@ def test_what_is_held_says_what_to_mend_and_no_more() -> None:
         (message("resolved", reason_code="withdrawn", detail="no"), "(withdrawn): no"),
         (message("requeued"), "replaced by a later message"),
         (message("purged"), "has been purged"),
+        (message("left_behind"), "never settled: no sync sends it"),
     ],
 )
 def test_the_last_message_of_each_event_counts(found: Message, says: str) -> None:

@@ -1,24 +1,9 @@
-"""Regions, the clock and the namespace, as far as they can be told without a server."""
+"""Regions and the namespace, as far as they can be told without a server."""
 
 import pytest
 
 from luigi_tasks import config, oauth, readiness
 from luigi_tasks.errors import ConfigurationError
-
-DATE = "Sat, 31 Jan 2026 10:15:00 GMT"
-AT = 1769854500.0
-
-
-@pytest.mark.parametrize(
-    ("now", "offset"), [(AT, 0.0), (AT + 0.9, 0.0), (AT + 61, 60.0), (AT - 30, -30.0)]
-)
-def test_the_header_is_cut_to_a_second(now: float, offset: float) -> None:
-    assert readiness.clock_offset(DATE, now) == pytest.approx(offset)
-
-
-@pytest.mark.parametrize("date", ["", "yesterday"])
-def test_no_date(date: str) -> None:
-    assert readiness.clock_offset(date, AT) is None
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ select
         customers.exclusion_reason is not null, 'not_an_event',
         customers.failure_code is not null, 'held',
         messages.outcome = '', 'pending',
-        messages.outcome = 'sent' and messages.enqueued_at < customers._loaded_at, 'unchanged',
+        messages.outcome = 'sent' and messages.entered_at < customers._loaded_at, 'unchanged',
         messages.outcome
     ) as outcome,
     coalesce(

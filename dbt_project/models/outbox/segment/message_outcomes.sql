@@ -12,30 +12,36 @@ with ledger as (
 
 ),
 
-pending as (
+purges as (
 
-    select message_id from {{ ref('segment_identify_outbox') }}
-    union all
-    select message_id from {{ ref('segment_track_outbox') }}
+    select
+        call,
+        max(purged_until) as last_purged_until
+    from {{ source('segment_delivery', 'segment_delivery_purges') }}
+    group by call
 
 ),
 
 events as (
 
     select
+        call,
         entity,
         entity_id,
         event,
         message_id,
-        enqueued_at
+        enqueued_at,
+        entered_at
     from {{ ref('segment_identify_events') }}
     union all
     select
+        call,
         entity,
         entity_id,
         event,
         message_id,
-        enqueued_at
+        enqueued_at,
+        entered_at
     from {{ ref('segment_track_events') }}
 
 ),
@@ -43,12 +49,14 @@ events as (
 last_events as (
 
     select
+        call,
         entity,
         entity_id,
         argMax(message_id, enqueued_at) as last_message_id,
+        argMax(entered_at, enqueued_at) as last_entered_at,
         max(enqueued_at) as last_enqueued_at
     from events
-    group by entity, entity_id, event
+    group by call, entity, entity_id, event
 
 ),
 
@@ -58,13 +66,14 @@ states as (
         last_events.*,
         multiIf(
             ledger.status in ('rejected', 'resolved'), ledger.status,
-            last_events.last_message_id in (select message_id from pending), 'pending',
-            -- Without a ledger row too: that of an old message may have been purged.
+            -- Without a ledger row it was settled all the same if that may have been purged.
+            ledger.status = '' and last_events.last_enqueued_at > purges.last_purged_until, 'pending',
             'sent'
         ) as state,
         if(state = 'rejected', ledger.reason_code, '') as state_reason
     from last_events
     left join ledger on last_events.last_message_id = ledger.message_id
+    left join purges on last_events.call = purges.call
 
 )
 
@@ -73,6 +82,6 @@ select
     entity_id,
     argMin(state, indexOf(['rejected', 'pending', 'resolved', 'sent'], state)) as outcome,
     argMin(state_reason, indexOf(['rejected', 'pending', 'resolved', 'sent'], state)) as reason,
-    max(last_enqueued_at) as enqueued_at
+    max(last_entered_at) as entered_at
 from states
 group by entity, entity_id

@@ -64,7 +64,7 @@ select
         explained.non_event_reason is not null, 'not_an_event',
         explained.failure_code != '', 'held',
         messages.outcome = '', 'pending',
-        messages.outcome = 'sent' and messages.enqueued_at < explained._loaded_at, 'unchanged',
+        messages.outcome = 'sent' and messages.entered_at < explained._loaded_at, 'unchanged',
         messages.outcome
     ) as outcome,
     multiIf(

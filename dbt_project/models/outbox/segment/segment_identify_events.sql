@@ -41,4 +41,4 @@ with_erasures as (
 
 )
 
-{{ enqueued('with_erasures') }}
+{{ enqueued('identify', 'with_erasures', this if is_incremental() else none) }}

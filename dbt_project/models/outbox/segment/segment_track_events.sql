@@ -70,4 +70,4 @@ due as (
 
 )
 
-{{ enqueued('due') }}
+{{ enqueued('track', 'due', this if is_incremental() else none) }}

@@ -1,0 +1,155 @@
+{#-
+    Before an event model runs: stops it when messages are missing from its table that the ledger or
+    the last purge knows. A build that went on would take what was delivered long ago for new.
+-#}
+{% macro refuse_lost_events(call) %}
+    {%- if not execute or flags.EMPTY -%}
+        {{- return('') -}}
+    {%- endif -%}
+    {%- set lost, purged = lost_events(call), lost_purged_events(call) -%}
+    {%- if lost or purged -%}
+        {{ exceptions.raise_compiler_error(
+            'segment_' ~ call ~ '_events has lost messages: ' ~ lost ~ ' that the ledger knows as settled, and '
+            ~ purged ~ ' of before the last purge. It was emptied, dropped, or put back from an older backup.'
+            ~ ' Nothing was entered, since it would be sent again. Stop the schedule, then put the table back from a'
+            ~ ' backup or run dbt run-operation restore_events; see docs/operations.md, Events tables that lost rows.'
+        ) }}
+    {%- endif -%}
+    {{- return('') -}}
+{% endmacro %}
+
+{#-
+    How many settled messages of a call are missing from its events table. Below the watermark rows
+    are counted per month, and keys are compared only in months of which the ledger has more; above
+    it they always are.
+-#}
+{% macro lost_events(call) %}
+    {%- if not events_relation(call) -%}
+        {{- return(run_query(
+            'select count() from ' ~ target.schema ~ '.segment_delivery_ledger where ' ~ is_message_of(call)
+        ).columns[0].values()[0]) -}}
+    {%- endif -%}
+    {%- set span = span_to_compare(call) -%}
+    {%- set lost_places = run_query(
+        'select count() from (' ~ ledger_without_events(call, span) ~ ')'
+    ).columns[0].values()[0] -%}
+    {%- if lost_places == 0 -%}
+        {{- return(0) -}}
+    {%- endif -%}
+    {{- return(run_query('select count() from (' ~ restorable_events(call, span) ~ ')').columns[0].values()[0]) -}}
+{% endmacro %}
+
+{#- How many messages are missing from an events table that the last purge had left in it. -#}
+{% macro lost_purged_events(call) %}
+    {%- set last = run_query(
+        "select argMax(events_kept, (purged_until, purged_at)), toString(max(purged_until)) from "
+        ~ target.schema ~ ".segment_delivery_purges where call = '" ~ call ~ "'"
+    ) -%}
+    {%- set kept = last.columns[0].values()[0] -%}
+    {%- if kept == 0 or not events_relation(call) -%}
+        {{- return(kept) -}}
+    {%- endif -%}
+    {%- set found = events_until(call, "toDateTime64('" ~ last.columns[1].values()[0] ~ "', 6, 'UTC')") -%}
+    {{- return([kept - found, 0] | max) -}}
+{% endmacro %}
+
+{#- How many messages of a call entered at or before a time and are in its events table. -#}
+{% macro events_until(call, until) %}
+    {{- return(run_query(
+        'select count() from ' ~ target.schema ~ '.segment_' ~ call ~ '_events where enqueued_at <= ' ~ until
+    ).columns[0].values()[0]) -}}
+{% endmacro %}
+
+{#- The events table of a call; none before the first build, and when it was dropped. -#}
+{% macro events_relation(call) %}
+    {{- return(load_relation(
+        api.Relation.create(schema=target.schema, identifier='segment_' ~ call ~ '_events')
+    )) -}}
+{% endmacro %}
+
+{#- The condition on ledger rows of messages: a failure that never was one is resolved without an event. -#}
+{% macro is_message_of(call) -%}
+call = '{{ call }}' and event != '' and enqueued_at > {{ last_purge(call) }}
+{%- endmacro %}
+
+{#- What entered at or before this time may have lost its ledger row; 1970 before the first purge. -#}
+{% macro last_purge(call) -%}
+(
+        select max(purged_until)
+        from {{ target.schema }}.segment_delivery_purges
+        where call = '{{ call }}'
+    )
+{%- endmacro %}
+
+{#-
+    The condition on places in the outbox where messages may be missing from the events table: all
+    above the watermark, and below it the months of which the ledger has more messages.
+-#}
+{% macro span_to_compare(call) %}
+    {%- set suspicious -%}
+    select arrayStringConcat(arrayPushFront(groupArray(toString(month)), '0'), ', ')
+    from (
+        select month
+        from (
+            select toYYYYMM(enqueued_at) as month, toInt8(1) as balance
+            from {{ target.schema }}.segment_delivery_ledger
+            where {{ is_message_of(call) }} and enqueued_at <= {{ settled_until(call) }}
+            union all
+            select toYYYYMM(enqueued_at) as month, toInt8(-1) as balance
+            from {{ target.schema }}.segment_{{ call }}_events
+            where enqueued_at > {{ last_purge(call) }} and enqueued_at <= {{ settled_until(call) }}
+        )
+        group by month
+        having sum(balance) > 0
+    )
+    {%- endset -%}
+    {#- 0 is no month: without one that is suspicious the list must not be empty. -#}
+    {%- set months = run_query(suspicious).columns[0].values()[0] -%}
+    {{- return(
+        'enqueued_at > ' ~ last_purge(call) ~ ' and (enqueued_at > ' ~ settled_until(call)
+        ~ ' or toYYYYMM(enqueued_at) in (' ~ months ~ '))'
+    ) -}}
+{% endmacro %}
+
+{#-
+    The places in a span of the outbox that the ledger has and the events table has not, as rows of
+    the events table as far as the ledger knows them; the text of the message is lost. The version is
+    one that no message had, so that a message requeued from it gets an id of its own.
+-#}
+{% macro ledger_without_events(call, span) -%}
+    select
+        ledger.message_id as message_id, ledger.call as call, ledger.event as event,
+        if(ledger.entity = 'customer', ledger.entity_id, '') as user_id, '' as anonymous_id,
+        ledger.entity as entity, ledger.entity_id as entity_id,
+        toDateTime64(0, 3, 'UTC') as occurred_at, '' as message,
+        ledger.message_bytes as message_bytes, ledger.payload_hash as payload_hash,
+        replaceAll(toString(ledger.message_id), '-', '') as version, toUInt32(0) as generation,
+        ledger.enqueued_at as enqueued_at, ledger.dbt_invocation_id as dbt_invocation_id,
+        ledger.enqueued_at as entered_at
+    from (
+        select *
+        from {{ target.schema }}.segment_delivery_ledger final
+        where {{ is_message_of(call) }} and {{ span }}
+    ) as ledger
+    left join (
+        select enqueued_at, message_id
+        from {{ target.schema }}.segment_{{ call }}_events
+        where {{ span }}
+    ) as events on ledger.enqueued_at = events.enqueued_at and ledger.message_id = events.message_id
+    where events.message_id is null
+    settings join_use_nulls = 1, join_algorithm = 'full_sorting_merge'
+{%- endmacro %}
+
+{#- The same, without messages that entered again at another place. -#}
+{% macro restorable_events(call, span) -%}
+    with lost as (
+        {{ ledger_without_events(call, span) }}
+    )
+    select {{ event_columns() }}
+    from lost
+    where message_id not in (
+        select message_id
+        from {{ target.schema }}.segment_{{ call }}_events
+        where message_id in (select message_id from lost)
+    )
+{%- endmacro %}
