@@ -356,7 +356,9 @@ class readiness(luigi.Config):  # noqa: N801
         description="Ask Segment's CDN whether it knows the write key, and for which region.",
     )
     longest_clock_offset_seconds = luigi.FloatParameter(
-        default=60.0, description="A run is refused when the clock is further off than this."
+        default=60.0,
+        description="A run is refused when this machine's clock is further from ClickHouse's or "
+        "Segment's than this.",
     )
 
 

@@ -19,9 +19,8 @@
 {% endmacro %}
 
 {#-
-    How many settled messages of a call are missing from its events table. Below the watermark rows
-    are counted per month, and keys are compared only in months of which the ledger has more; above
-    it they always are.
+    How many settled messages of a call are missing from its events table. Keys are compared above
+    the watermark, and below it in months of which the ledger has more.
 -#}
 {% macro lost_events(call) %}
     {%- if not events_relation(call) -%}
@@ -86,30 +85,65 @@ call = '{{ call }}' and event != '' and enqueued_at > {{ last_purge(call) }}
     above the watermark, and below it the months of which the ledger has more messages.
 -#}
 {% macro span_to_compare(call) %}
-    {%- set suspicious -%}
-    select arrayStringConcat(arrayPushFront(groupArray(toString(month)), '0'), ', ')
-    from (
-        select month
-        from (
-            select toYYYYMM(enqueued_at) as month, toInt8(1) as balance
-            from {{ target.schema }}.segment_delivery_ledger
-            where {{ is_message_of(call) }} and enqueued_at <= {{ settled_until(call) }}
-            union all
-            select toYYYYMM(enqueued_at) as month, toInt8(-1) as balance
-            from {{ target.schema }}.segment_{{ call }}_events
-            where enqueued_at > {{ last_purge(call) }} and enqueued_at <= {{ settled_until(call) }}
-        )
-        group by month
-        having sum(balance) > 0
-    )
-    {%- endset -%}
-    {#- 0 is no month: without one that is suspicious the list must not be empty. -#}
-    {%- set months = run_query(suspicious).columns[0].values()[0] -%}
+    {%- set months = listed_months(months_with_fewer_events(call, listed_months(months_to_count(call)))) -%}
     {{- return(
         'enqueued_at > ' ~ last_purge(call) ~ ' and (enqueued_at > ' ~ settled_until(call)
         ~ ' or toYYYYMM(enqueued_at) in (' ~ months ~ '))'
     ) -}}
 {% endmacro %}
+
+{#- The months of a query, as a list in SQL; 0 is no month, so that it is never empty. -#}
+{% macro listed_months(query) %}
+    {{- return(run_query(
+        "select arrayStringConcat(arrayPushFront(groupArray(toString(month)), '0'), ', ') from (" ~ query ~ ')'
+    ).columns[0].values()[0]) -}}
+{% endmacro %}
+
+{#-
+    The months of which the ledger has more rows than the events tables of both calls, by what
+    ClickHouse knows of its parts, so that no row is read; and those of the watermark and of the last
+    purge, where other rows make up for lost ones.
+-#}
+{% macro months_to_count(call) -%}
+    select month
+    from (
+        select toYYYYMM(enqueued_at) as month, toInt64(count()) as balance
+        from {{ target.schema }}.segment_delivery_ledger
+        group by month
+        {%- for each in ('identify', 'track') if events_relation(each) %}
+        union all
+        select toYYYYMM(enqueued_at) as month, -toInt64(count()) as balance
+        from {{ target.schema }}.segment_{{ each }}_events
+        group by month
+        {%- endfor %}
+    )
+    group by month
+    having
+        sum(balance) > 0
+        or month in (toYYYYMM({{ last_purge(call) }}), toYYYYMM({{ settled_until(call) }}))
+{%- endmacro %}
+
+{#- Those of some months of which, below the watermark, the ledger has more messages of a call. -#}
+{% macro months_with_fewer_events(call, months) -%}
+    select month
+    from (
+        select toYYYYMM(enqueued_at) as month, toInt8(1) as balance
+        from {{ target.schema }}.segment_delivery_ledger
+        where
+            {{ is_message_of(call) }}
+            and enqueued_at <= {{ settled_until(call) }}
+            and toYYYYMM(enqueued_at) in ({{ months }})
+        union all
+        select toYYYYMM(enqueued_at) as month, toInt8(-1) as balance
+        from {{ target.schema }}.segment_{{ call }}_events
+        where
+            enqueued_at > {{ last_purge(call) }}
+            and enqueued_at <= {{ settled_until(call) }}
+            and toYYYYMM(enqueued_at) in ({{ months }})
+    )
+    group by month
+    having sum(balance) > 0
+{%- endmacro %}
 
 {#-
     The places in a span of the outbox that the ledger has and the events table has not, as rows of

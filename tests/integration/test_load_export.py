@@ -342,3 +342,28 @@ def test_columns_that_the_dictionary_gained_are_added(
         "order by name"
     )
     assert found == [("EMAIL", "String", "''"), ("_extra", "Map(String, String)", "")]
+
+
+def test_a_load_is_later_than_all_before_it_whatever_the_clock_says(
+    client: Client,
+    database: str,
+    landing: Landing,
+    tmp_path: Path,
+    rows: Callable[[str], list[Any]],
+) -> None:
+    """Which version of a row is the newest, and where a build looks for rows, hangs on it."""
+    client.command(
+        f"insert into {database}.loads (load_id, table_name, loaded_at)"
+        " select 'ahead', 'document', now64(3) + interval 2 day"
+    )
+    # While this load goes on, the clock is set back by four days.
+    now = utc_now()
+    times = iter([now, *[now - timedelta(days=4)] * 9])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("luigi_tasks.landing.utc_now", lambda: next(times))
+        landing.load(customer_file(tmp_path, CUSTOMERS), Limits())
+    assert rows(
+        "select min(_loaded_at) > (select max(loaded_at) from @loads where load_id = 'ahead'),"
+        " dateDiff('hour', min(_loaded_at),"
+        " (select max(loaded_at) from @loads where load_id != 'ahead')) from @customer"
+    ) == [(1, 0)]

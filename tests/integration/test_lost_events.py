@@ -102,6 +102,16 @@ def test_what_was_settled_is_never_sent_again(make_models: Callable[..., Models]
         "select message_id, enqueued_at from {db}.segment_track_events order by 1"
     )
 
+    # One row of many is missed too, below the watermark.
+    models.client.command(
+        f"alter table {models.database}.segment_track_events delete where entity_id = '12'"
+        " settings mutations_sync = 2"
+    )
+    refused = models.dbt("run", "--select", "segment_track_events")
+    assert "has lost messages: 1 that" in str(refused.result.results[0].message)
+    models.build("run-operation", "restore_events")
+    assert models.value("select count() from {db}.segment_track_events") == 4
+
     # A change goes on where the chain was: with 6 again, the first Order Updated must not return.
     sale(models, "11", "6", NOW - timedelta(hours=1))
     models.build(*RUN)

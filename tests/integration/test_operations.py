@@ -369,6 +369,28 @@ def test_after_a_purge_a_change_is_one_message_of_the_same_chain(desk: Desk) -> 
     assert (new["state"], new["message"]["traits"]["name"]) == ("accepted", "Bea")
 
 
+def test_events_of_before_a_purge_that_are_lost_stop_the_build(desk: Desk) -> None:
+    """The ledger no longer knows them, and without them they would be sent as new."""
+    events = f"{desk.database}.segment_track_events"
+    desk.client.command(f"create table {desk.database}.backup as {events}")
+    desk.client.command(f"insert into {desk.database}.backup select * from {events}")
+    desk.client.command(f"truncate table {events}")
+    received = desk.segment.stats()["received"]
+    assert desk.command("luigi", "--module", "luigi_tasks", "SyncToSegment").returncode == 30
+    assert desk.segment.stats()["received"] == received
+    refused = desk.refused("restore_events")
+    assert "track message(s) of before the last purge are missing still" in refused
+    assert "Put the events tables back from a backup" in refused
+
+    desk.client.command(
+        f"insert into {events} select * from {desk.database}.backup"
+        f" where message_id not in (select message_id from {events})"
+    )
+    assert "0 track message(s) are back" in desk.operation("restore_events")
+    assert "0 accepted, 0 rejected, 0 still pending" in desk.deliver()
+    assert desk.segment.stats()["received"] == received
+
+
 def test_a_withdrawn_message_is_never_sent(desk: Desk) -> None:
     received = desk.segment.stats()["received"]
     desk.add_customer("700000000000000004", FIRST_NAME="Cy")

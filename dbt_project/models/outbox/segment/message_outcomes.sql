@@ -67,7 +67,8 @@ states as (
         multiIf(
             ledger.status in ('rejected', 'resolved'), ledger.status,
             -- Without a ledger row it was settled all the same if that may have been purged.
-            ledger.status = '' and last_events.last_enqueued_at > purges.last_purged_until, 'pending',
+            ledger.status = '' and last_events.last_enqueued_at > purges.last_purged_until,
+            'pending',
             'sent'
         ) as state,
         if(state = 'rejected', ledger.reason_code, '') as state_reason
