@@ -24,7 +24,6 @@ DELIVERY_TABLES = (
     "segment_delivery_attempts",
     "segment_delivery_purges",
     "segment_outbox_watermarks",
-    "segment_delivery_purges",
 )
 OLD = timedelta(hours=2)
 SLOT = datetime(2026, 1, 31, 10, 15)
