@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 _RIGHTS = (
     *("SHOW", "SHOW ACCESS", "SELECT", "INSERT", "ALTER", "CHECK", "OPTIMIZE", "TRUNCATE", "DROP"),
@@ -77,7 +78,7 @@ def write(directory: Path) -> Path:
     users = directory / "users.xml"
     users.write_text(_users(), encoding="utf-8")
     config = directory / "engine.xml"
-    config.write_text(_CONFIG.format(users=users), encoding="utf-8")
+    config.write_text(_CONFIG.format(users=escape(str(users))), encoding="utf-8")
     return config
 
 
