@@ -323,9 +323,10 @@ class Lease:
 
     def _keep(self) -> None:
         """Give signs of life until the end, more often while they do not get through."""
+        began = _now()
         with contextlib.suppress(*clickhouse.ERRORS):
-            clickhouse.connect()  # Beforehand: it would take of the time for the first sign.
-        pause = self._lifetime / SIGNS
+            clickhouse.connect()  # Of this thread; it may take a while.
+        pause = max(0.0, self._lifetime / SIGNS - (_now() - began))
         while not self._ended.wait(pause):
             try:
                 self._renew()

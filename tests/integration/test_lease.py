@@ -194,8 +194,8 @@ def test_a_run_that_was_paused_for_too_long_knows_that_it_lost_the_lease(outbox:
 
 
 def test_signs_of_life_prolong_it(outbox: Outbox) -> None:
-    with holder(lifetime=1.5) as process:
-        time.sleep(4)
+    with holder(lifetime=2.5) as process:
+        time.sleep(5)
         assert ask(process) == "still held"
 
 
