@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +23,7 @@ from luigi_tasks.export_file import (
     RejectedRow,
     file_state,
     match_columns,
+    open_file,
     remember_hash,
 )
 from luigi_tasks.export_records import Piece, open_quote_error, readable, scan
@@ -33,6 +35,9 @@ PIECE_BYTES = 1 << 18
 """How much is looked at at a time; small enough for the processor's cache."""
 
 LONGEST_LINE_BYTES = 1 << 20
+
+COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .$#-]{0,63}")
+"""What is shown of the header of a file that cannot be loaded; the rest may be anything."""
 
 ENCODED_TWICE = b"\xc3\x83\xc2"
 """UTF-8 text that was read as Latin-1 and written as UTF-8 again: an u umlaut shows as two signs.
@@ -52,7 +57,7 @@ def check(path: Path, table: Table, advance: Callable[[int], None] = lambda _: N
             quoted text in it does not end.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             checked = _Check(path, table, file, advance).run()
     except OSError as error:
         raise ExportRefusedError(
@@ -72,7 +77,7 @@ class _Check:
         self._table = table
         self._file = file
         self._advance = advance
-        self._state = file_state(path)
+        self._state = file_state(path, file)
         self._digest = hashlib.sha256()
         self._offset = 0
         self._lines = 0
@@ -184,8 +189,9 @@ class _Check:
         seen: set[str] = set()
         for name in filter(None, (name.upper() for name in names)):
             if name in seen:
+                shown = name if COLUMN_NAME.fullmatch(name) else "(no name)"
                 raise ExportRefusedError(
-                    f"{self._path}, line {line}: the column {name} is there twice. Nothing was "
+                    f"{self._path}, line {line}: the column {shown} is there twice. Nothing was "
                     "loaded. Export each column once."
                 )
             seen.add(name)
@@ -194,12 +200,10 @@ class _Check:
         present = match_columns(header, self._table).values()
         missing = [key for key in self._table.keys if key not in present]
         if missing:
-            hint = " Columns are separated by commas." if len(header.names) == 1 else ""
             raise ExportRefusedError(
                 f"{self._path}, line {header.lines}: the header has no column "
-                f"{' and no column '.join(missing)}. Nothing was loaded. The header is: "
-                f"{_shortened(', '.join(header.names))}. Export the file with its header and with "
-                f"the key column.{hint}"
+                f"{' and no column '.join(missing)}. Nothing was loaded. {_columns_of(header)} "
+                "Export the file with its header and with the key column."
             )
 
     def _refuse_bad_bytes(self, data: bytes, place: Place) -> None:
@@ -238,6 +242,18 @@ def cut_end_error(path: Path, row: RejectedRow) -> ExportRefusedError:
         f"{path}, line {row.line}: the last row is cut off ({row.reason}, and no line break after "
         f"it): {_shortened(row.text)!r}. Nothing was loaded. The export was not finished, or is "
         "still being written: export the file again."
+    )
+
+
+def _columns_of(header: Header) -> str:
+    """Say which columns a file has, without its content, should it be no export at all."""
+    if len(header.names) == 1:
+        return "It is one column; columns are separated by commas."
+    names = [name for name in header.names if COLUMN_NAME.fullmatch(name)]
+    others = len(header.names) - len(names)
+    shown = f"Its columns are: {_shortened(', '.join(names))}" if names else "It has"
+    return (
+        f"{shown}{' and ' if names else ' '}{others} that have no name." if others else shown + "."
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from luigi_tasks.dictionary import Table
 from luigi_tasks.errors import TerminalError
@@ -105,10 +108,11 @@ def find(directory: Path, tables: tuple[Table, ...]) -> dict[Table, Path]:
     """Return the file of each table; upper and lower case make no difference.
 
     Raises:
-        ExportRefusedError: The directory or a file is missing, or two files have the same name.
+        ExportRefusedError: The directory or a file is missing, two files have the same name, or
+            one is a link or no file at all.
     """
     try:
-        present = sorted(path for path in directory.iterdir() if path.is_file())
+        present = sorted(directory.iterdir())
     except OSError as error:
         raise ExportRefusedError(
             f"The directory {directory} cannot be read: {error.strerror}. Give the directory of "
@@ -129,7 +133,49 @@ def find(directory: Path, tables: tuple[Table, ...]) -> dict[Table, Path]:
                 f"{directory} has several files for the table {table.name}: "
                 f"{', '.join(path.name for path in paths)}. Keep one of them."
             )
+    for paths in found.values():
+        _refuse_irregular(paths[0], paths[0].lstat())
     return {table: paths[0] for table, paths in found.items()}
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file of an export: a regular file in the directory itself, and nothing else.
+
+    Whoever may write into the directory could otherwise have any file read that this process may
+    read, and see it in an error message or at Segment. What is opened is what is checked, so that
+    nothing can take its place in between. The directory itself may be a link: an operator names it.
+
+    Raises:
+        ExportRefusedError: It is a link, a pipe, a device or a file of somebody else.
+        OSError: It cannot be opened.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            _refuse_irregular(path, path.lstat())
+        raise
+    try:
+        _refuse_irregular(path, os.fstat(descriptor))
+    except ExportRefusedError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def _refuse_irregular(path: Path, status: os.stat_result) -> None:
+    is_linked = status.st_nlink > 1 and status.st_uid != path.parent.stat().st_uid
+    if stat.S_ISREG(status.st_mode) and not is_linked:
+        return
+    what = "a link" if is_linked or stat.S_ISLNK(status.st_mode) else "no regular file"
+    raise ExportRefusedError(
+        f"{path} is {what}. Nothing was loaded. Only files that lie in the directory of the export "
+        "are read: put a copy there, or name the directory of the file itself with --directory or "
+        "RETAIL_PRO_EXPORT_DIR."
+    )
 
 
 class FileState(NamedTuple):
@@ -144,13 +190,13 @@ class FileState(NamedTuple):
 _hashes: dict[FileState, str] = {}
 
 
-def file_state(path: Path) -> FileState:
-    """Return the state of a file.
+def file_state(path: Path, file: BinaryIO | None = None) -> FileState:
+    """Return the state of a file, or of the one that was opened by this path.
 
     Raises:
         OSError: There is no such file.
     """
-    status = path.stat()
+    status = os.fstat(file.fileno()) if file else path.lstat()
     return FileState(str(path), status.st_ino, status.st_size, status.st_mtime_ns)
 
 
@@ -163,6 +209,7 @@ def content_hash(path: Path) -> str:
     """Return the SHA-256 of a file, remembered until its size or time of change differs.
 
     Raises:
+        ExportRefusedError: As `open_file`.
         OSError: The file cannot be read.
     """
     state = file_state(path)
@@ -175,10 +222,11 @@ def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal.
 
     Raises:
+        ExportRefusedError: As `open_file`.
         OSError: The file cannot be read.
     """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

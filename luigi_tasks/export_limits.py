@@ -141,7 +141,7 @@ def _all(masks: list[Any]) -> Any:
 def _values_where(block: Block, name: str, mask: Any) -> list[str]:
     places = pc.indices_nonzero(mask).slice(0, EXAMPLES).to_pylist()
     return [
-        f"line {block.lines[at].as_py()}: {name} = {block.columns[name][at].as_py()!r}"
+        f"line {block.lines[at].as_py()}: {name} = {block.columns[name][at].as_py()[:80]!r}"
         for at in places
     ]
 

@@ -30,6 +30,7 @@ from luigi_tasks.export_file import (
     RejectedRow,
     digest_of,
     match_columns,
+    open_file,
 )
 
 
@@ -75,7 +76,7 @@ class ExportReader:
         """
         digest = hashlib.sha256()
         end = Place(self._file.size, self._file.lines + 1)
-        with self._file.path.open("rb") as source:
+        with open_file(self._file.path) as source:
             digest.update(source.read(self._file.header.end))
             for here, following in pairwise([*self._file.places, end]):
                 data = source.read(following.offset - here.offset)

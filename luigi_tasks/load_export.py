@@ -55,7 +55,7 @@ class LoadedExport(luigi.Target):
             paths = export_file.find(self.directory, dictionary.load(config.dbt().project_dir))
             landing = _landing()
             return all(
-                landing.has_size(table, path.stat().st_size)
+                landing.has_size(table, path.lstat().st_size)
                 and landing.has(table, export_file.content_hash(path))
                 for table, path in paths.items()
             )
@@ -114,7 +114,7 @@ class LoadExport(PipelineTask):
         tables = dictionary.load(config.dbt().project_dir)
         paths = export_file.find(self.directory, tables)
         # Each byte is read twice: by the check and by the load.
-        total = 2 * sum(path.stat().st_size for path in paths.values())
+        total = 2 * sum(path.lstat().st_size for path in paths.values())
         with TaskProgress(self, "load export") as progress:
             meter = _Meter(progress, total)
             files = _check_all(paths, meter)

@@ -12,6 +12,8 @@ from luigi_tasks.export_check import check
 from luigi_tasks.export_file import ExportRefusedError, find
 from tests.unit.landing_files import TABLE, checked
 
+SECRET = "k9/+secret=="
+
 
 def refusal(directory: Path, content: bytes | str) -> str:
     with pytest.raises(ExportRefusedError) as caught:
@@ -38,7 +40,6 @@ def test_two_files_for_one_table_are_ambiguous(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_all_named(tmp_path: Path) -> None:
-    (tmp_path / "thing.csv").mkdir()  # a directory is not a file
     with pytest.raises(ExportRefusedError, match=r"has no file thing\.csv"):
         find(tmp_path, (TABLE,))
 
@@ -61,7 +62,27 @@ def test_case_53_a_header_without_rows_is_refused(tmp_path: Path, content: str) 
 def test_without_the_key_column_the_header_is_shown(tmp_path: Path) -> None:
     message = refusal(tmp_path, "\nNAME,NOTE\na,b\n")
     assert "line 2: the header has no column SID" in message
-    assert "The header is: NAME, NOTE." in message
+    assert "Its columns are: NAME, NOTE." in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{SECRET}\nroot:x:0:0\n", "It is one column; columns are separated by commas."),
+        (f"SEGMENT_WRITE_KEY={SECRET},PATH=/bin\na,b\n", "It has 2 that have no name."),
+        (f"NAME,{SECRET}\na,b\n", "Its columns are: NAME and 1 that have no name."),
+        (f"{SECRET},{SECRET}\na,b\n", "the column (no name) is there twice"),
+        ("NAME\x1b[2J,[/x]\na,b\n", "It has 2 that have no name."),
+        (",".join(f"C{n}" for n in range(900)) + "\n1\n", "Its columns are: C0, C1, "),
+    ],
+)
+def test_of_a_file_that_is_no_export_nothing_else_is_shown(
+    content: str, said: str, tmp_path: Path
+) -> None:
+    message = refusal(tmp_path, content)
+    assert said in message
+    assert SECRET not in message
+    assert len(message) < 1000
 
 
 def test_another_separator_is_hinted_at(tmp_path: Path) -> None:
