@@ -12,13 +12,20 @@
     one has replaced, attempts. At least 31 days stay: the brake and PlanSync look
     back a month.
 -#}
-{% macro purge_ledger(older_than_days) %}
-    {%- if older_than_days | int < 31 -%}
+{% macro purge_ledger(older_than_days=none) %}
+    {%- do check_arguments(
+        'purge_ledger',
+        {'older_than_days': 'integer'},
+        {'older_than_days': older_than_days},
+        kwargs,
+        required=['older_than_days'],
+    ) -%}
+    {%- if older_than_days < 31 -%}
         {{ exceptions.raise_compiler_error("purge_ledger: older_than_days is " ~ older_than_days ~ ". Set it to 31 or more.") }}
     {%- endif -%}
     {%- do refuse_purge_under_a_wrong_clock() -%}
     {%- set cutoff = run_query(
-        "select toString(now64(6, 'UTC') - interval " ~ older_than_days | int ~ " day)"
+        "select toString(now64(6, 'UTC') - interval " ~ older_than_days ~ " day)"
     ).columns[0].values()[0] -%}
     {%- set until = "toDateTime64('" ~ cutoff ~ "', 6, 'UTC')" -%}
     {%- for call in ('identify', 'track') -%}

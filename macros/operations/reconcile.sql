@@ -11,7 +11,13 @@
     ledger first. Without a backup, `lost_ledger: settle` records them as resolved and sends
     nothing, and `lost_ledger: send` treats them as left behind.
 -#}
-{% macro reconcile(repair=false, lost_ledger=none) %}
+{% macro reconcile(repair=none, lost_ledger=none) %}
+    {%- do check_arguments(
+        'reconcile',
+        {'repair': 'boolean', 'lost_ledger': 'text'},
+        {'repair': repair, 'lost_ledger': lost_ledger},
+        kwargs,
+    ) -%}
     {%- if lost_ledger not in (none, 'settle', 'send') -%}
         {{ exceptions.raise_compiler_error("reconcile: lost_ledger is '" ~ lost_ledger ~ "'. Set it to settle or send, or leave it out.") }}
     {%- endif -%}

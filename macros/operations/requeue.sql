@@ -10,7 +10,14 @@
     entity_id: one customer or order; since, until: range in which the last
     message was entered ('2026-11-01 00:00:00', UTC); everything: true.
 -#}
-{% macro requeue(call, entity_id=none, since=none, until=none, everything=false) %}
+{% macro requeue(call=none, entity_id=none, since=none, until=none, everything=none) %}
+    {%- do check_arguments(
+        'requeue',
+        {'call': 'text', 'entity_id': 'text', 'since': 'text', 'until': 'text', 'everything': 'boolean'},
+        {'call': call, 'entity_id': entity_id, 'since': since, 'until': until, 'everything': everything},
+        kwargs,
+        required=['call'],
+    ) -%}
     {%- set range = message_range('requeue', call, entity_id, since, until, everything) -%}
     {%- set count = requeue_range(call, range) -%}
     {{ print('requeue: ' ~ count ~ ' ' ~ call ~ ' message(s) are in the outbox again with a new messageId.') }}

@@ -4,7 +4,14 @@
     '{entity_type: order, entity_id: "592481256000133060", error_code: currency_unmapped, note: "test receipt"}'.
     It sends nothing. A row whose data is repaired goes out by itself.
 -#}
-{% macro resolve(entity_type, entity_id, error_code, note='') %}
+{% macro resolve(entity_type=none, entity_id=none, error_code=none, note=none) %}
+    {%- do check_arguments(
+        'resolve',
+        {'entity_type': 'text', 'entity_id': 'text', 'error_code': 'text', 'note': 'text'},
+        {'entity_type': entity_type, 'entity_id': entity_id, 'error_code': error_code, 'note': note},
+        kwargs,
+        required=['entity_type', 'entity_id', 'error_code'],
+    ) -%}
     {%- if entity_type not in ('customer', 'order', 'order_line') -%}
         {{ exceptions.raise_compiler_error("resolve: entity_type is '" ~ entity_type ~ "'. Set it to customer, order or order_line.") }}
     {%- endif -%}
@@ -21,7 +28,7 @@
             ~ ' (transient ones are not resolved: they go out by themselves).'
         ) }}
     {%- endif -%}
-    {%- do run_query(resolved_ledger_rows(entity_type, entity_id | string, error_code, note)) -%}
+    {%- do run_query(resolved_ledger_rows(entity_type, entity_id, error_code, note or '')) -%}
     {{ print('resolve: ' ~ error_code ~ ' of ' ~ entity_type ~ ' ' ~ entity_id ~ ' is marked as resolved.') }}
 {% endmacro %}
 

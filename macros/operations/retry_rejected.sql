@@ -8,6 +8,12 @@
     that was marked as resolved.
 -#}
 {% macro retry_rejected(call=none, error_code=none) %}
+    {%- do check_arguments(
+        'retry_rejected',
+        {'call': 'text', 'error_code': 'text'},
+        {'call': call, 'error_code': error_code},
+        kwargs,
+    ) -%}
     {%- if call not in (none, 'identify', 'track') -%}
         {{ exceptions.raise_compiler_error("retry_rejected: call is '" ~ call ~ "'. Set it to identify or track, or leave it out.") }}
     {%- endif -%}

@@ -8,7 +8,14 @@
     A customer goes out again with the next change; an order does not, unless it
     is requeued. The note stays in segment_failed_events, as resolved.
 -#}
-{% macro withdraw(call, note, entity_id=none, since=none, until=none, everything=false) %}
+{% macro withdraw(call=none, note=none, entity_id=none, since=none, until=none, everything=none) %}
+    {%- do check_arguments(
+        'withdraw',
+        {'call': 'text', 'note': 'text', 'entity_id': 'text', 'since': 'text', 'until': 'text', 'everything': 'boolean'},
+        {'call': call, 'note': note, 'entity_id': entity_id, 'since': since, 'until': until, 'everything': everything},
+        kwargs,
+        required=['call', 'note'],
+    ) -%}
     {%- set range = message_range('withdraw', call, entity_id, since, until, everything) -%}
     {%- set count = run_query(
         'select count() from ' ~ target.schema ~ '.segment_' ~ call ~ '_outbox where ' ~ range
