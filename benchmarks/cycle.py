@@ -56,7 +56,7 @@ CASES = {
     "nothing, warm": Case(),
     "1,000 receipts, warm": Case(receipts=DAY),
 }
-SETTING = "DBT_BENCHMARK_SETTING"
+SETTING = "DBT_ENV_BENCHMARK_SETTING"
 """dbt does not read it; another value is another setting all the same."""
 
 MODULES = {

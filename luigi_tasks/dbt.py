@@ -43,6 +43,9 @@ async
 """
 """Which statement is of which build stands in its comment, see the macro query_comment."""
 
+PASSED_ON = frozenset({"DBT_TARGET", "DBT_SEND_ANONYMOUS_USAGE_STATS"})
+"""Settings of dbt that are settings of this project too."""
+
 OnProgress = Callable[[int, int, str], None]
 
 
@@ -125,9 +128,14 @@ def _executable() -> str:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with what luigi.cfg or the command line say of ClickHouse."""
+    """This process's environment, with what luigi.cfg or the command line say of ClickHouse.
+
+    Without dbt's own settings, such as DBT_PROFILES_DIR or DBT_EMPTY, which somebody has set for
+    another project: a sync builds what this project says.
+    """
     server, source = config.clickhouse(), config.retail_pro()
-    environment = os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if not _is_of_dbt(name)}
+    environment = inherited | {
         "CLICKHOUSE_HOST": server.host,
         "CLICKHOUSE_PORT": str(server.port),
         "CLICKHOUSE_USER": server.user,
@@ -140,6 +148,10 @@ def environment() -> dict[str, str]:
     if source.export_dir and not environment.get("RETAIL_PRO_SOURCE"):
         environment["RETAIL_PRO_SOURCE"] = "landing"
     return environment
+
+
+def _is_of_dbt(name: str) -> bool:
+    return name.startswith("DBT_") and name not in PASSED_ON and not name.startswith("DBT_ENV_")
 
 
 @contextlib.contextmanager

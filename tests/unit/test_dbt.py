@@ -120,6 +120,24 @@ def test_an_export_is_read_from_the_landing_tables(
     assert dbt.environment()["RETAIL_PRO_SOURCE"] == expected
 
 
+def test_settings_of_dbt_for_another_project_do_not_reach_a_sync(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DBT_PROFILES_DIR", "DBT_EMPTY", "DBT_STATE", "DBT_WRITE_JSON", "DBT_PROFILE"):
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("DBT_TARGET", "server")
+    monkeypatch.setenv("DBT_ENV_SECRET_TOKEN", "kept")
+    environment = dbt.environment()
+    assert "elsewhere" not in environment.values()
+    assert environment["DBT_TARGET"] == "server"
+    assert environment["DBT_ENV_SECRET_TOKEN"] == "kept"
+
+
+def test_a_sync_has_the_profiles_of_the_project() -> None:
+    command = dbt._command(dbt.config.dbt(), None, Path("/project"))
+    assert command[command.index("--profiles-dir") + 1] == "/project"
+
+
 def test_nothing_secret_is_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "very-secret-word")
     monkeypatch.setenv("SEGMENT_WRITE_KEY", "very-secret-key")
