@@ -27,6 +27,7 @@ DBT_PROJECT = """
 name: tiny
 version: "1.0"
 profile: tiny
+query-comment: "{{ query_comment(node) }}"
 models:
   tiny:
     +materialized: view
@@ -83,6 +84,9 @@ class Luigi:
         """Let BuildOutbox build a project with one model instead of the real one."""
         project = self.directory / "project"
         (project / "models").mkdir(parents=True, exist_ok=True)
+        (project / "macros").mkdir(exist_ok=True)
+        comment = (PROJECT / "macros/clickhouse/query_comment.sql").read_text()
+        (project / "macros" / "query_comment.sql").write_text(comment)
         (project / "dbt_project.yml").write_text(DBT_PROJECT)
         (project / "profiles.yml").write_text(DBT_PROFILE)
         (project / "models" / "only.sql").write_text(model)
@@ -168,6 +172,7 @@ def test_a_refused_key_fails_the_command_with_a_clear_message(
     done = luigi.run("SyncToSegment", "--slot", PAST)
     assert done.returncode == 30
     assert "refuses the write key" in done.stderr
+    assert "Traceback" not in done.stderr
     assert KEY not in done.stdout + done.stderr
     # The next command takes it up where it stopped.
     assert luigi.run("SyncToSegment", "--slot", PAST).returncode == 0
@@ -247,6 +252,7 @@ def test_a_failed_build_stops_the_sync_before_it_sends(
     done = luigi.run("SyncToSegment")
     assert done.returncode == 30
     assert "model.tiny.only: " in done.stderr
+    assert "Traceback" not in done.stderr
     assert str(tmp_path / "logs" / "dbt.log") in done.stderr
     assert segment_server.stats()["received"] == 0
     assert outbox.pending("identify") == 1
@@ -282,6 +288,35 @@ def test_a_sync_that_is_stopped_records_what_was_answered(
     assert answered - 100 <= len(outbox.ledger()) <= answered
     [(released,)] = outbox.rows("select max(released) from {db}.segment_delivery_leases")
     assert released == 1
+
+
+@pytest.mark.timeout(180)
+def test_ctrl_c_ends_a_build_and_its_statement_and_the_next_command_works(
+    luigi: Luigi, outbox: Outbox, luigid: LuigiServer
+) -> None:
+    slow = "select sum(sleepEachRow(1)) as one from numbers(90) settings max_block_size = 1"
+    luigi.use_dbt_project("{{ config(materialized='table') }} " + slow)
+    running = (
+        "select count() from system.processes "
+        'where query like \'/* {"app": "dbt"%{db}%sleepEachRow(1)%\''
+    )
+    scheduler = ("--scheduler-port", str(luigid.port))
+    process = luigi.start("BuildOutbox", *scheduler)
+    wait_for(lambda: outbox.rows(running) != [(0,)])
+    asked_at = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert time.monotonic() - asked_at < 15
+    assert process.returncode == 30, output
+    assert "Traceback" not in output
+    assert "Nothing is lost" in output
+    assert outbox.rows(running) == [(0,)]
+    [(released,)] = outbox.rows("select max(released) from {db}.segment_delivery_leases")
+    assert released == 1
+
+    luigi.use_dbt_project("select 1 as one")
+    done = luigi.run("BuildOutbox", *scheduler)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.timeout(180)
