@@ -24,7 +24,8 @@ SANDBOX_ENV := umask 077; CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default \
 	CLICKHOUSE_PASSWORD="$$(test ! -e $(PASSWORD_FILE) || cat $(PASSWORD_FILE))" \
 	CLICKHOUSE_SECURE=false DBT_TARGET=embedded RETAIL_PRO_SOURCE=landing \
 	SEGMENT_HOST=http://127.0.0.1:$(SEGMENT_PORT) SEGMENT_WRITE_KEY=sandbox-write-key \
-	LUIGI_HOST=127.0.0.1 DBT_PROJECT_DIR="$(CURDIR)" DBT_PROFILES_DIR="$(CURDIR)" NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
+	DBT_PROJECT_DIR="$(CURDIR)" DBT_PROFILES_DIR="$(CURDIR)" LUIGI_HOST=127.0.0.1 \
+	NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
 DBT_FILES := $(shell find dbt_project macros seeds -type f) dbt_project.yml
 
