@@ -7,7 +7,10 @@
     What entered before the last purge is known to the events tables only, and is in a backup or
     nowhere. give_up_purged: true takes its loss as given; the next build enters it as new.
 -#}
-{% macro restore_events(give_up_purged=false) %}
+{% macro restore_events(give_up_purged=none) %}
+    {%- do check_arguments(
+        'restore_events', {'give_up_purged': 'boolean'}, {'give_up_purged': give_up_purged}, kwargs
+    ) -%}
     {%- set missing = [] -%}
     {%- for call in ('identify', 'track') -%}
         {%- if not events_relation(call) -%}

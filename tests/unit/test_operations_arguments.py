@@ -24,8 +24,10 @@ MACROS = load(
     target={"schema": "retail"},
     print=print,
     invocation_id="a" * 32,
-    enqueued=lambda due: due,
+    enqueued=lambda *arguments: "select 1",
     clickhouse_on_cluster=lambda: "",
+    event_columns=lambda: "*",
+    refuse_purge_under_a_wrong_clock=lambda: run_query("select now()"),
 )
 RANGE = "call, entity_id, since, until, everything"
 
@@ -46,6 +48,9 @@ def refusal(operation: str, arguments: dict[str, Any]) -> str:
         ("requeue", {"call": "track", "everything": 0}, "everything is '0'"),
         ("requeue", {"call": "track", "everything": 1}, "everything is '1'"),
         ("withdraw", {"call": "track", "note": "x", "everything": "no"}, "everything is 'no'"),
+        ("restore_events", {"give_up_purged": "false"}, "give_up_purged is 'false'"),
+        ("reconcile", {"lost_ledger": "keep"}, "Set it to settle or send"),
+        ("reconcile", {"lost_ledger": True}, "lost_ledger is 'True'"),
         ("reconcile", {"repair": "false"}, "repair is 'false'. Write true or false"),
         ("requeue", {"call": "track", "entity_id": 42}, 'quotation marks: entity_id: "..."'),
         ("requeue", {"call": "track", "entity_id": ["4"]}, "entity_id is '['4']'"),
