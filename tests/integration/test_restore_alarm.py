@@ -95,7 +95,7 @@ def test_a_purged_ledger_is_no_alarm(outbox: Outbox, live: None) -> None:
     drop_ledger(outbox, "identify")
     outbox.client.command(
         f"insert into {outbox.database}.segment_delivery_purges"
-        " select 'identify', now64(6) - interval 40 day, now64(3)"
+        " select 'identify', now64(6) - interval 40 day, now64(3), 0"
     )
     assert restore_alarm.warnings() == {}
 
