@@ -125,5 +125,19 @@ def test_what_was_settled_is_never_sent_again(make_models: Callable[..., Models]
     assert set(models.violations()) == {"a sale's last message says what the mart says"}
     deliver(models)
 
+    # What a purge left is known to the events table only: 2 of 3 are gone, and in no ledger.
+    models.client.command(
+        f"insert into {models.database}.segment_delivery_purges"
+        " select 'track', min(enqueued_at), now64(3), 3"
+        f" from {models.database}.segment_track_events"
+    )
+    assert "and 2 of before the last purge" in refusal(models, *ONLY_THIS)
+    restored = models.dbt("run-operation", "restore_events")
+    assert not restored.success
+    models.build("run-operation", "restore_events", "--args", "{give_up_purged: true}")
+    models.build(*ONLY_THIS)
+
     models.client.command(f"drop table {models.database}.segment_track_events sync")
-    assert "has lost messages: 5 that" in refusal(models, *ONLY_THIS)
+    assert "has lost messages: 4 that the ledger knows as settled, and 1 of before" in refusal(
+        models, *ONLY_THIS
+    )
