@@ -6,8 +6,11 @@ The first run starts at once, every later one at the next full multiple of `--mi
 never overlap: a run that takes longer than its slot delays the next start to the next multiple, and
 the slots in between are left out. A failed run does not end the loop; the next slot is the retry.
 
+A run that takes longer than `--max-minutes` gets SIGTERM, and SIGKILL a minute later if it still
+runs: whatever holds it must not stop the schedule for ever. The next slot goes on where it stopped.
+
 The command's output is passed through untouched. SIGTERM and SIGINT stop the loop: a running
-command gets SIGINT and the time it needs, then the loop ends with code 0.
+command gets SIGINT, and SIGKILL a minute later, then the loop ends with code 0.
 
 Containers use this instead of cron, which hides the environment and the output of its jobs.
 """
@@ -15,6 +18,7 @@ Containers use this instead of cron, which hides the environment and the output 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import signal
 import subprocess
@@ -24,6 +28,12 @@ import time
 from pathlib import Path
 
 log = logging.getLogger("run_every")
+
+GRACE_SECONDS = 60.0
+"""From a signal that ends the command to SIGKILL; the sync needs half of it."""
+
+MAX_MINUTES = 240.0
+"""Longer than a first load of some millions of messages takes."""
 
 
 def next_start(now: float, period: float) -> float:
@@ -37,11 +47,17 @@ class Runner:
     Args:
         command: The program and its arguments.
         heartbeat: A file whose time of change is the end of the last run with exit code 0.
+        limit: Seconds that a run may take.
+        grace: Seconds from a signal to SIGKILL.
     """
 
-    def __init__(self, command: list[str], heartbeat: Path | None) -> None:
+    def __init__(
+        self, command: list[str], heartbeat: Path | None, limit: float, grace: float
+    ) -> None:
         self._command = command
         self._heartbeat = heartbeat
+        self._limit = limit
+        self._grace = grace
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
 
@@ -58,12 +74,35 @@ class Runner:
         self._child = subprocess.Popen(self._command)  # the command is the operator's own
         if self._stopping.is_set():  # the signal came before there was a child to pass it to
             self._child.send_signal(signal.SIGINT)
-        code = self._child.wait()
+        code = self._wait(self._child)
         self._child = None
         log.info("exit code %d after %.1f s", code, time.monotonic() - began)
         if code == 0 and self._heartbeat is not None:
             self._heartbeat.touch()
         return code
+
+    def _wait(self, child: subprocess.Popen[bytes]) -> int:
+        """Wait for the command; end it when it takes too long, or too long to stop."""
+        give_up_at = time.monotonic() + self._limit
+        while child.poll() is None:
+            if self._stopping.is_set():
+                return self._wait_or_kill(child)
+            left = give_up_at - time.monotonic()
+            if left <= 0:
+                log.error("still running after %.0f s, ending it with SIGTERM", self._limit)
+                child.terminate()
+                return self._wait_or_kill(child)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(min(left, 1.0))
+        return child.returncode
+
+    def _wait_or_kill(self, child: subprocess.Popen[bytes]) -> int:
+        try:
+            return child.wait(self._grace)
+        except subprocess.TimeoutExpired:
+            log.error("still running %.0f s later, ending it with SIGKILL", self._grace)
+            child.kill()
+            return child.wait()
 
     def loop(self, period: float) -> None:
         """Run now, then at each multiple of `period` seconds, until `stop` is called."""
@@ -80,11 +119,23 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; everything after `--` is the command."""
     parser = argparse.ArgumentParser(description="Run a command every so many minutes.")
     parser.add_argument("--minutes", type=float, required=True, help="length of a slot")
+    parser.add_argument(
+        "--max-minutes",
+        type=float,
+        default=MAX_MINUTES,
+        help="a longer run is ended (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=GRACE_SECONDS,
+        help="from a signal to SIGKILL (default: %(default)g)",
+    )
     parser.add_argument("--heartbeat", type=Path, help="file to touch after each exit code 0")
     parser.add_argument("command", nargs="+", help="the command, after --")
     options = parser.parse_args(arguments)
-    if options.minutes <= 0:
-        parser.error("--minutes must be more than 0")
+    if options.minutes <= 0 or options.max_minutes <= 0:
+        parser.error("--minutes must be more than 0, and --max-minutes too")
     return options
 
 
@@ -98,7 +149,8 @@ def main() -> None:
         format="%(asctime)sZ %(name)s: %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
-    runner = Runner(options.command, options.heartbeat)
+    limit = options.max_minutes * 60
+    runner = Runner(options.command, options.heartbeat, limit, options.grace_seconds)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, runner.stop)
     runner.loop(options.minutes * 60)

@@ -128,6 +128,33 @@ def test_cron_and_systemd_share_one_lock() -> None:
     assert lock.findall(unit) == lock.findall(cron_line())
 
 
+def test_the_crontab_line_ends_a_sync_that_does_not_end(tmp_path: Path) -> None:
+    program = tmp_path / ".venv" / "bin" / "luigi"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\ntrap '' TERM\nsleep 60 & wait; sleep 60\n")
+    program.chmod(0o755)
+    (tmp_path / "env").touch()
+    assert "timeout --signal=TERM --kill-after=60 4h " in cron_line()
+    command = cron_command(tmp_path).replace("--kill-after=60 4h", "--kill-after=0.3 0.3")
+    began = time.monotonic()
+    done = subprocess.run(
+        ["/bin/bash", "-c", command],
+        env={"APP": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    assert done.returncode != 0
+    assert time.monotonic() - began < 20
+    free = ["flock", "--nonblock", str(tmp_path / "lock"), "true"]
+    assert subprocess.run(free, check=False).returncode == 0, "the next sync can begin"
+
+
+def cron_command(directory: Path) -> str:
+    """The line's own command, with the files of a directory."""
+    command = cron_line().split(maxsplit=6)[6].split(" 2>&1 ")[0]
+    command = command.replace("/etc/retail-pro-segment/env", f"{directory}/env")
+    return command.replace("/var/lib/retail-pro-segment/sync.lock", f"{directory}/lock")
+
+
 def test_the_crontab_line_leaves_out_a_slot_while_a_sync_runs(tmp_path: Path) -> None:
     """The line's own command, with a program of its own in luigi's place."""
     program = tmp_path / ".venv" / "bin" / "luigi"
@@ -135,9 +162,7 @@ def test_the_crontab_line_leaves_out_a_slot_while_a_sync_runs(tmp_path: Path) ->
     program.write_text('#!/bin/sh\necho "$SEGMENT_WRITE_KEY $*" >> ran\n')
     program.chmod(0o755)
     (tmp_path / "env").write_text("SEGMENT_WRITE_KEY='a b$c'\n")
-    command = cron_line().split(maxsplit=6)[6].split(" 2>&1 ")[0]
-    command = command.replace("/etc/retail-pro-segment/env", f"{tmp_path}/env")
-    command = command.replace("/var/lib/retail-pro-segment/sync.lock", f"{tmp_path}/lock")
+    command = cron_command(tmp_path)
 
     def run() -> int:
         return subprocess.run(
@@ -237,6 +262,35 @@ def test_stopping_interrupts_the_run_and_waits_for_it(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=10)
     assert "batch written down" in output
     assert process.returncode == 0
+
+
+STUBBORN = "import signal, time\nsignal.signal(signal.{name}, signal.SIG_IGN)\n"
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_run_that_takes_too_long_is_ended_and_the_next_one_begins(
+    stubborn: bool, tmp_path: Path
+) -> None:
+    program = tmp_path / "sync.py"
+    start = STUBBORN.format(name="SIGTERM") if stubborn else "import time\n"
+    program.write_text(start + "time.sleep(60)\n")
+    limits = ("--minutes", "0.005", "--max-minutes", "0.01", "--grace-seconds", "0.5")
+    process = loop(*limits, "--", sys.executable, program)
+    expected = -signal.SIGKILL if stubborn else -signal.SIGTERM
+    for _ in range(2):
+        list(lines_until(process, f"exit code {expected}"))
+    assert stop(process) == 0
+
+
+def test_a_run_that_does_not_stop_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "sync.py"
+    program.write_text(
+        STUBBORN.format(name="SIGINT") + "print('working', flush=True)\ntime.sleep(60)\n"
+    )
+    limits = ("--minutes", "15", "--grace-seconds", "0.5")
+    process = loop(*limits, "--", sys.executable, program)
+    list(lines_until(process, "working"))
+    assert stop(process) == 0
 
 
 def test_a_slot_of_no_length_is_refused() -> None:
