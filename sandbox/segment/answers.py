@@ -5,7 +5,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sandbox.segment.connection import reset_connection, send_half
+from sandbox.segment.connection import reset_connection, send_half, trickle
 from sandbox.segment.faults import Fault
 
 _KEPT_HEADERS = ("retry-after", "x-ratelimit-reset")
@@ -24,6 +24,8 @@ async def misbehave(request: Request, fault: Fault, usual: Response) -> Response
         await reset_connection(request)
         return Response()
     answer = _changed(fault, usual)
+    if fault.trickle_s:
+        await trickle(request, answer, fault.trickle_s)
     if fault.truncate:
         await send_half(request, answer)
     return answer

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from itertools import chain, repeat
 from typing import Any
 
 from starlette.requests import Request
@@ -51,6 +52,26 @@ async def send_half(request: Request, response: Response) -> None:
     transport.write(head + b"\r\n" + body[: len(body) // 2])
     transport.close()
     await asyncio.sleep(0)
+
+
+async def trickle(request: Request, response: Response, pause: float) -> None:
+    """Sends an answer byte by byte, then blanks, until the other side goes away.
+
+    Args:
+        request: The request.
+        response: Its answer.
+        pause: Seconds between two bytes.
+
+    Raises:
+        RuntimeError: The server does not run on `ResettableProtocol`.
+    """
+    transport = _transport(request)
+    head = b"HTTP/1.1 %d \r\nContent-Type: application/json\r\n\r\n" % response.status_code
+    for byte in chain(head + bytes(response.body), repeat(ord(" "))):
+        if transport.is_closing():
+            break
+        transport.write(bytes([byte]))
+        await asyncio.sleep(pause)
 
 
 def _transport(request: Request) -> Any:

@@ -26,6 +26,7 @@ class Fault:
         redirect: Location; the status is 302 unless ``status`` says otherwise.
         reset: Reset the connection "before" or "after" the messages are stored.
         refuse: Refuse connections; reset those that are open. Needs ``for_s``.
+        trickle_s: Answer with one byte every so many seconds, and never come to an end.
         delay_s: Seconds between storing the messages and answering.
         accept: Whether the messages are stored. Without it they are, except when the answer is a
             redirect, a status of 300 and above, or a connection that is reset before or refused.
@@ -44,6 +45,7 @@ class Fault:
     redirect: str | None = None
     reset: str | None = None
     refuse: bool = False
+    trickle_s: float = 0.0
     delay_s: float = 0.0
     accept: bool | None = None
     times: int = 1
@@ -82,6 +84,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "redirect": (str,),
     "reset": (str,),
     "refuse": (bool,),
+    "trickle_s": (int, float),
     "delay_s": (int, float),
     "accept": (bool,),
     "times": (int,),
@@ -226,7 +229,7 @@ def _check_range(name: str, value: Any, index: int) -> None:
         raise FaultError(f"step {index}: status must lie between 200 and 599")
     if name == "reset" and value not in ("before", "after"):
         raise FaultError(f'step {index}: reset must be "before" or "after"')
-    if name in ("delay_s", "for_s") and not 0 <= value <= 3600:
+    if name in ("trickle_s", "delay_s", "for_s") and not 0 <= value <= 3600:
         raise FaultError(f"step {index}: {name} must lie between 0 and 3600")
     if name == "times" and value < 1:
         raise FaultError(f"step {index}: times must be 1 or more")
