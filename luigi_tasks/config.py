@@ -277,6 +277,9 @@ class segment(luigi.Config):  # noqa: N801
     timeout_seconds = luigi.FloatParameter(
         default=15.0, description="Seconds to wait for each read of an answer."
     )
+    request_seconds = luigi.FloatParameter(
+        default=30.0, description="Longest time of a request with its answer, in seconds."
+    )
     batch_messages = luigi.IntParameter(
         default=100, description="Most messages per request; Segment drops all above 2,500."
     )
@@ -311,6 +314,11 @@ class delivery(luigi.Config):  # noqa: N801
     retry_budget_seconds = luigi.FloatParameter(
         default=300.0,
         description="Seconds that a task may lose to failed requests and waits before it fails.",
+    )
+    transient_days = luigi.IntParameter(
+        default=3,
+        description="Days for which a message that Segment alone does not take is tried again, "
+        "before it is recorded as rejected.",
     )
     ledger_rows = luigi.IntParameter(
         default=20_000, description="Most results that are held before they are recorded."

@@ -46,6 +46,10 @@ class LeaseLostError(RetryableError):
     """This run paused for too long and another one may have begun. Run the command again."""
 
 
+class MessagesStuckError(RetryableError):
+    """Segment does not take some messages, and takes others. The next run sends them again."""
+
+
 class ConfigurationError(TerminalError):
     """A setting cannot be used. Correct it in the environment or in luigi.cfg."""
 

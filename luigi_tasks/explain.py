@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -83,6 +83,8 @@ class Findings:
         failures: Its rows of segment_failed_events.
         messages: Its messages, oldest first.
         attempts: (time, outcome, HTTP status, code, detail) of requests, latest first.
+        waits_for: (event, entity, SID, code) of messages of the same user that Segment does not
+            take, so that this one waits behind them.
     """
 
     entity: str
@@ -92,6 +94,7 @@ class Findings:
     failures: list[Failure]
     messages: list[Message]
     attempts: list[tuple[datetime, str, int, str, str]]
+    waits_for: list[tuple[str, str, str, str]] = field(default_factory=list)
 
     def conclusions(self) -> Iterator[str]:
         """Yield what it comes to, a sentence per event."""
@@ -109,6 +112,12 @@ class Findings:
             yield f"{failure.event}: {state}, {failure.code}: {failure.explanation}"
         for event, message in last.items():
             yield f"{event}: {SETTLED[message.status].format(**vars(message))}"
+        if any(message.status == "pending" for message in last.values()):
+            for what, entity, sid, code in self.waits_for:
+                yield (
+                    f"It waits for the {what} of {entity} {sid}, which Segment does not take: "
+                    f"{code}."
+                )
         if not self.due and not self.messages and not self.failures:
             yield "It is in the export and not in the marts. Run dbt build."
 
@@ -134,6 +143,7 @@ def _collect(entity: str, sid: str) -> Findings:
         ],
         messages=[Message(*row) for row in messages],
         attempts=queries.rows("explain_attempts", sid=sid, **tables),
+        waits_for=queries.rows("explain_waits_for", sid=sid, events=tables["events"]),
     )
 
 

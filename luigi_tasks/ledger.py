@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
-from luigi_tasks import clickhouse, config, queries
+from luigi_tasks import clickhouse, config, queries, segment
 from luigi_tasks.errors import LedgerUnwrittenError
 from luigi_tasks.invocation import utc_now
 from luigi_tasks.outbox import OutboxRow
@@ -166,6 +166,16 @@ class Ledger:
     def was_accepted_lately(self) -> bool:
         """Tell whether Segment accepted anything in the last day, in whatever run."""
         return bool(queries.rows("accepted_lately"))
+
+    def asked_to_wait(self) -> tuple[float, datetime]:
+        """Return for how many seconds Segment has asked to be left alone, and until when.
+
+        In whatever run, unless it has accepted something since. No longer than
+        `segment.MAX_RETRY_AFTER`; an answer from the future, by this machine's clock, says nothing.
+        """
+        now = utc_now()
+        [(until,)] = queries.rows("asked_to_wait", now=now, most=segment.MAX_RETRY_AFTER)
+        return (until - now).total_seconds(), until
 
     def record_settled(self, batch: Batch, status: str, attempt: Attempt, number: int) -> None:
         """Keep the messages of a batch that Segment accepted, or rejected for good.

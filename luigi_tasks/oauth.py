@@ -7,28 +7,51 @@ never in a setting. Requests then carry a bearer token besides the write key in 
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from segment.analytics import oauth_manager
 from segment.analytics.consumer import FatalError
 from segment.analytics.oauth_manager import OauthManager
 
-from luigi_tasks import config
+from luigi_tasks import config, deadline
 from luigi_tasks.errors import ConfigurationError
 
 US_SERVER = "https://oauth2.segment.io"
 EU_SERVER = "https://oauth2.eu1.segmentapis.com"
 
+MAX_WAIT_SECONDS = 20.0
+"""For a token, with all requests for it."""
+
 
 class TokenManager(OauthManager):
-    """The SDK's manager, with the one hole closed through which it would wait for ever.
+    """The SDK's manager, with the holes closed through which it would wait for ever.
 
     An answer that it does not expect kills its thread, and `get_token` then waits for a token that
-    nobody fetches.
+    nobody fetches. A token server that is slow, or that asks for a long wait, holds it as well.
     """
+
+    def get_token(self) -> str:
+        """Return a token.
+
+        Raises:
+            FatalError: There is none within `MAX_WAIT_SECONDS`, or the server cannot be asked.
+            APIError: The server refuses.
+        """
+        give_up = threading.Timer(MAX_WAIT_SECONDS, self._give_up)
+        give_up.daemon = True
+        give_up.start()
+        try:
+            return str(super().get_token())
+        finally:
+            give_up.cancel()
+
+    def _give_up(self) -> None:
+        self.error = FatalError(f"no token in {MAX_WAIT_SECONDS:g} s")
 
     def _poller_loop(self) -> None:
         try:
@@ -52,6 +75,7 @@ def manager() -> TokenManager | None:
             "OAuth needs SEGMENT_OAUTH_CLIENT_ID, SEGMENT_OAUTH_KEY_ID and SEGMENT_OAUTH_KEY_FILE. "
             "Set all three, or none to use the write key alone."
         )
+    deadline.give(oauth_manager._session, settings.request_seconds)
     # By process, because its thread does not survive a fork.
     return _manager(os.getpid(), given, server(settings), settings.timeout_seconds)
 

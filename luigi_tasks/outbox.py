@@ -24,6 +24,9 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from luigi_tasks import clickhouse, config, queries
 from luigi_tasks.errors import OutboxMissingError
 
+DAYS_OF_ATTEMPTS = 30
+"""So much longer than `transient_days` are requests remembered."""
+
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
@@ -41,6 +44,8 @@ class OutboxRow(NamedTuple):
         ledger_line: The message's part of its row in the ledger, see `ledger.MESSAGE_COLUMNS`.
         lane: Which of the connections it takes; all messages of a user take the same one.
         is_plain: ClickHouse has found nothing that the preflight would have to look at.
+        user: Whose messages wait while this one cannot be delivered: its user, or for a guest its
+            document, since the id of a store's guests is shared.
     """
 
     message_id: str
@@ -53,6 +58,7 @@ class OutboxRow(NamedTuple):
     ledger_line: str = ""
     lane: int = 0
     is_plain: bool = False
+    user: str = ""
 
     @property
     def enqueued_at(self) -> datetime:
@@ -68,7 +74,6 @@ class Cut:
         messages: How many messages were pending.
         first: When the oldest of them entered the outbox; the epoch when there is none.
         last: When the youngest of them entered the outbox; the epoch when there is none.
-        held_back: Builds whose messages are left out.
         shards: Into how many parts the users are divided.
         shard: Which part this is, from 0. All messages of a user are in one part.
     """
@@ -76,7 +81,6 @@ class Cut:
     messages: int
     first: datetime
     last: datetime
-    held_back: tuple[str, ...] = ()
     shards: int = 1
     shard: int = 0
 
@@ -119,6 +123,22 @@ class Watermark(NamedTuple):
     now: datetime
 
 
+class FailedAlone(NamedTuple):
+    """A pending message whose request failed when no other message was in it.
+
+    Attributes:
+        message_id: As Segment sees it.
+        user: Whose messages wait for it, see `OutboxRow`.
+        tries: How often that was, less what happened during an outage.
+        since: When it was first.
+    """
+
+    message_id: str
+    user: str
+    tries: int
+    since: datetime
+
+
 def _query(name: str, call: str, **parameters: Any) -> list[Any]:
     """Run a query on the outbox of `call`."""
     database = config.clickhouse().database
@@ -138,9 +158,9 @@ def _query(name: str, call: str, **parameters: Any) -> list[Any]:
 def cut(call: str, shard: int = 0, shards: int = 1) -> Cut:
     """Return what a shard of the outbox of `call` shows now, as far as it may go.
 
-    An order must not overtake its customer. Another run may have built since this one sent its
-    customers: the orders of that build wait until its customers have gone. A customer and his
-    orders are in the same shard, so the customers of other shards do not matter.
+    An order must not overtake its customer: while an identify of a user is pending, the user's
+    orders are left out. It is pending when Segment does not take it now, and when another run has
+    built since this one sent its customers. A customer and their orders are in the same shard.
 
     Args:
         call: identify or track.
@@ -148,15 +168,8 @@ def cut(call: str, shard: int = 0, shards: int = 1) -> Cut:
         shards: Into how many parts the users are divided.
     """
     part = {"shard": shard, "shards": shards}
-    held_back = builds("identify", **part) if call == "track" else ()
-    [(messages, first, last)] = _query("outbox_cut", call, held_back=list(held_back), **part)
-    return Cut(messages, first, last, held_back, shards=shards, shard=shard)
-
-
-def builds(call: str, shard: int = 0, shards: int = 1) -> tuple[str, ...]:
-    """Return the ids of the dbt builds that pending messages of a shard come from."""
-    rows = _query("outbox_builds", call, shard=shard, shards=shards)
-    return tuple(build for (build,) in rows)
+    [(messages, first, last)] = _query("outbox_cut", call, **part)
+    return Cut(messages, first, last, **part)
 
 
 def in_doubt(call: str, owner: UUID, shard: int = 0, shards: int = 1) -> Doubt:
@@ -188,6 +201,17 @@ def watermark(call: str) -> Watermark:
     """Return the watermark of a call, and the time."""
     [row] = _query("outbox_watermark", call)
     return Watermark(*row)
+
+
+def failed_alone(call: str, upto: Cut) -> list[FailedAlone]:
+    """Return the pending messages of a cut's shard that failed alone, the fewest tries first."""
+    part = {"days": days_of_attempts(), "shard": upto.shard, "shards": upto.shards}
+    return [FailedAlone(*row) for row in _query("outbox_failed_alone", call, **part)]
+
+
+def days_of_attempts() -> int:
+    """Return for how many days the requests of a message count."""
+    return int(config.delivery().transient_days) + DAYS_OF_ATTEMPTS
 
 
 def pending_by_event(call: str) -> list[tuple[str, int, int]]:
@@ -233,7 +257,6 @@ def _page(
         after_id=after_id,
         last=upto.last,
         size=size,
-        held_back=list(upto.held_back),
         shards=upto.shards,
         shard=upto.shard,
         lanes=lanes,

@@ -22,10 +22,13 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from luigi_tasks import config
+from luigi_tasks import config, deadline
 from luigi_tasks.errors import ConfigurationError, CredentialsRefusedError
 
 logger = logging.getLogger("luigi-interface.readiness")
+
+MAX_SETTINGS_BYTES = 1_000_000
+"""A source's settings list all of its destinations."""
 
 SEGMENT_DOMAINS = (".segment.io", ".segmentapis.com")
 
@@ -120,4 +123,5 @@ def is_other_region(wanted: str, host: str) -> bool:
 def _get(url: str) -> requests.Response:
     settings = config.segment()
     timeout = (settings.connect_timeout_seconds, settings.timeout_seconds)
-    return requests.get(url, timeout=timeout, allow_redirects=False)
+    with deadline.give(requests.Session(), settings.request_seconds, MAX_SETTINGS_BYTES) as session:
+        return session.get(url, timeout=timeout, allow_redirects=False)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import luigi
@@ -15,6 +15,7 @@ from luigi.interface import core
 from rich.table import Table
 
 from luigi_tasks import config, dry_run, markers, outbox, queries, soundness
+from luigi_tasks.errors import MessagesStuckError
 from luigi_tasks.progress import Scheduler
 from luigi_tasks.send import SendIdentify, SendTask, SendTrack
 from luigi_tasks.shards import all_shards
@@ -22,6 +23,29 @@ from luigi_tasks.slots import ShardedTask
 from luigi_tasks.terminal import Terminal, number, table, text
 
 logger = logging.getLogger("luigi-interface.report")
+
+MAX_NAMED = 5
+"""So many stuck messages does the error of a run name."""
+
+
+class StuckMessage(NamedTuple):
+    """A pending message that Segment did not take when it was alone in a request."""
+
+    message_id: str
+    event: str
+    entity: str
+    entity_id: str
+    requests: int
+    since: datetime
+    reason_code: str
+    detail: str
+
+    def __str__(self) -> str:
+        said = f"{self.reason_code} {self.detail}".strip()
+        return (
+            f"{self.event} of {self.entity} {self.entity_id} ({said}; {self.requests:,} requests "
+            f"since {self.since:%Y-%m-%d %H:%M} UTC; message id {self.message_id})"
+        )
 
 
 @dataclass(frozen=True)
@@ -37,6 +61,7 @@ class Sent:
         sent_bytes: Bytes of all requests.
         seconds: Time spent waiting for answers.
         pending: Event: messages still pending.
+        stuck: Pending messages that Segment did not take when they were sent alone.
     """
 
     call: str
@@ -47,6 +72,7 @@ class Sent:
     sent_bytes: int
     seconds: float
     pending: dict[str, int]
+    stuck: list[StuckMessage]
 
     @property
     def accepted(self) -> int:
@@ -66,7 +92,7 @@ def collect(tasks: Sequence[SendTask]) -> Sent:
     """
     call, slot = tasks[0].call, tasks[0].slot
     found = [task.output().read() for task in tasks]
-    binds = {
+    binds: dict[str, Any] = {
         "call": call,
         "slot": slot.replace(tzinfo=timezone.utc),
         "run_ids": sorted({UUID(marker["run_id"]) for marker in found}),
@@ -80,6 +106,7 @@ def collect(tasks: Sequence[SendTask]) -> Sent:
         return queries.rows(name, **binds)
 
     [(requests, not_accepted, sent_bytes, seconds)] = query("run_requests")
+    binds |= {"outbox": f"segment_{call}_outbox", "days": outbox.days_of_attempts()}
     return Sent(
         call=call,
         deliveries={
@@ -91,6 +118,7 @@ def collect(tasks: Sequence[SendTask]) -> Sent:
         sent_bytes=sent_bytes,
         seconds=seconds,
         pending={event: count for event, count, _ in outbox.pending_by_event(call)},
+        stuck=[StuckMessage(*row) for row in query("run_stuck")],
     )
 
 
@@ -114,7 +142,8 @@ class ReportRun(ShardedTask):
     def run(self) -> None:
         """Print the report; its figures are the status message too."""
         terminal = Terminal()
-        summary, rows = self._dry_run(terminal) if config.is_dry_run() else self._delivery(terminal)
+        sent = [] if config.is_dry_run() else self._collect()
+        summary, rows = self._delivery(terminal, sent) if sent else self._dry_run(terminal)
         terminal.say(summary, style="bold")
         concerns = soundness.concerns()
         for concern in concerns:
@@ -123,14 +152,17 @@ class ReportRun(ShardedTask):
         for name, address in links().items():
             terminal.say(f"{name}: {address}")
         Scheduler(self).report(100, " ".join([summary, *concerns]))
+        refuse_stuck([message for part in sent for message in part.stuck])
         self.output().touch(rows)
+
+    def _collect(self) -> list[Sent]:
+        return [collect(self._sends(task_class)) for task_class in (SendIdentify, SendTrack)]
 
     def _dry_run(self, terminal: Terminal) -> tuple[str, int]:
         pending = dry_run.show_totals(terminal)
         return f"Dry run: nothing was sent, {pending:,} messages are pending.", 0
 
-    def _delivery(self, terminal: Terminal) -> tuple[str, int]:
-        sent = [collect(self._sends(task_class)) for task_class in (SendIdentify, SendTrack)]
+    def _delivery(self, terminal: Terminal, sent: list[Sent]) -> tuple[str, int]:
         terminal.show(delivery_table(sent))
         terminal.show(request_table(sent))
         if any(part.rejections for part in sent):
@@ -140,6 +172,25 @@ class ReportRun(ShardedTask):
         pending = sum(sum(part.pending.values()) for part in sent)
         summary = f"{accepted:,} accepted, {rejected:,} rejected, {pending:,} still pending."
         return summary, accepted + rejected
+
+
+def refuse_stuck(messages: Sequence[StuckMessage]) -> None:
+    """End the run red when messages are stuck; their number is small or the run ended before.
+
+    Raises:
+        MessagesStuckError: There are some; names the oldest.
+    """
+    if not messages:
+        return
+    named = "; ".join(map(str, messages[:MAX_NAMED]))
+    more = f"; and {len(messages) - MAX_NAMED:,} more" if len(messages) > MAX_NAMED else ""
+    raise MessagesStuckError(
+        f"Segment does not take {len(messages):,} of the messages, though it was asked for each of "
+        f"them alone: {named}{more}. They stay in the outbox, and so does what their users have "
+        "behind them; all others were sent. Each run tries them again. One that Segment does not "
+        f"take for {config.delivery().transient_days} days while it takes others is recorded as "
+        "rejected. To give one up now: dbt run-operation withdraw."
+    )
 
 
 class SyncToSegment(ShardedTask, luigi.WrapperTask):

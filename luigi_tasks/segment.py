@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 
@@ -29,7 +30,7 @@ from segment.analytics import request
 from segment.analytics.consumer import FatalError
 from urllib3.exceptions import NameResolutionError, NewConnectionError, ProtocolError
 
-from luigi_tasks import config, oauth
+from luigi_tasks import config, deadline, oauth
 from luigi_tasks.errors import ConfigurationError
 from luigi_tasks.invocation import utc_now
 from luigi_tasks.transport import TRANSPORTS, Address
@@ -43,7 +44,11 @@ ABOUT_THE_BATCH = frozenset({400, 413, 422})
 """The statuses that speak of the content of this request. The others speak of us or the host."""
 
 OAUTH_REFUSED = "oauth_refused"
+OAUTH_UNAVAILABLE = "oauth_unavailable"
 LONGEST_DETAIL = 500
+
+MAX_RETRY_AFTER = 7200
+"""Seconds; a longer Retry-After counts as this, so that no wait is without a bound."""
 
 
 class Outcome(str, Enum):
@@ -80,6 +85,16 @@ class Verdict:
         """Tell whether the same batch should be sent again."""
         return self.outcome in {Outcome.RETRYABLE, Outcome.UNKNOWN}
 
+    @property
+    def may_be_the_content(self) -> bool:
+        """Tell whether a failure that passes may be the fault of what was sent.
+
+        Not when nothing was sent, nor when Segment asks for a slower pace.
+        """
+        arrived = self.outcome is Outcome.UNKNOWN or self.http_status > 0
+        elsewhere = self.http_status == TOO_MANY_REQUESTS or self.reason_code == OAUTH_UNAVAILABLE
+        return self.may_retry and arrived and not elsewhere
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -112,6 +127,7 @@ class Endpoint:
         timeout = (settings.connect_timeout_seconds, settings.timeout_seconds)
         address = Address(settings.host, key, timeout, self._token_manager)
         self._transport = TRANSPORTS[settings.transport](address)
+        deadline.give(request._session, settings.request_seconds)
         # The SDK's session would follow a redirect to a login page and call its 200 a success.
         request._session.max_redirects = 0
 
@@ -137,7 +153,7 @@ class Endpoint:
         try:
             response = self._transport.post(messages, retry_count)
         except FatalError as error:
-            return Verdict(Outcome.RETRYABLE, "oauth_unavailable", _shorten(str(error))), 0
+            return Verdict(Outcome.RETRYABLE, OAUTH_UNAVAILABLE, _shorten(str(error))), 0
         except request.APIError as error:
             if error.response is None:
                 return _no_token(error), 0
@@ -162,7 +178,7 @@ def _no_token(error: request.APIError) -> Verdict:
     """The token server's answer; the batch was not sent."""
     detail = _shorten(f"{error.code}: {error.message}")
     if error.status in RETRYABLE_STATUSES or error.status >= 500:
-        return Verdict(Outcome.RETRYABLE, "oauth_unavailable", detail, error.status)
+        return Verdict(Outcome.RETRYABLE, OAUTH_UNAVAILABLE, detail, error.status)
     return Verdict(Outcome.REJECTED, OAUTH_REFUSED, detail, error.status, refuses_us=True)
 
 
@@ -184,10 +200,27 @@ def judge_response(response: requests.Response | None) -> Verdict:
         return _judge_confirmation(response)
     code, detail = f"http_{status}", _shorten(response.text)
     if status in RETRYABLE_STATUSES or (status >= 500 and status not in FINAL_SERVER_ERRORS):
-        wait = float(request.parse_retry_after(response) or 0)
+        wait = retry_after(response.headers)
         return Verdict(Outcome.RETRYABLE, code, detail, status, retry_after=wait)
     refuses_us = status not in ABOUT_THE_BATCH
     return Verdict(Outcome.REJECTED, code, detail, status, refuses_us=refuses_us)
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds to wait: Retry-After as a number, or as a time after the answer's Date.
+
+    The SDK's own reading stops at 300 s and needs this machine's clock.
+    """
+    text = headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(text) if text.isdecimal() else _seconds_between(headers["Date"], text)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _seconds_between(first: str, last: str) -> float:
+    return (parsedate_to_datetime(last) - parsedate_to_datetime(first)).total_seconds()
 
 
 def _redirect(response: requests.Response) -> Verdict:

@@ -6,6 +6,9 @@ Luigi reports a task that ends with `Stopped` to the scheduler as failed, so tha
 does not wait for it. (A KeyboardInterrupt would end the worker without a word to luigid, where the
 task goes on running for as long as the worker may be alive.) The worker begins nothing more. With
 several workers the tasks run in child processes, and their parent passes the signal on.
+
+Requests under way get a few seconds, and the process ends within half a minute in any case: where
+ClickHouse or the network holds it, without giving the lease back, which then runs out.
 """
 
 from __future__ import annotations
@@ -24,11 +27,18 @@ from typing import Any
 
 from luigi.worker import TaskProcess
 
+from luigi_tasks import deadline
 from luigi_tasks.errors import Stopped
 
 logger = logging.getLogger("luigi-interface.signals")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+MAX_SECONDS = 28.0
+"""From the first signal to the end of the process."""
+
+SECONDS_FOR_REQUESTS = 10.0
+"""What a request under way gets of them; nothing when the signal is repeated."""
 
 SECONDS_BEFORE_FORCE = 2.0
 """A signal this soon after the first is the same one: a terminal and a supervisor may send both."""
@@ -46,8 +56,12 @@ class _Stop:
         if self.asked_at is None:
             self.asked_at = time.monotonic()
             self._tell(number)
+            _end_later(number)
+            deadline.hurry(SECONDS_FOR_REQUESTS)
         elif time.monotonic() - self.asked_at < SECONDS_BEFORE_FORCE:
             return
+        else:
+            deadline.hurry(0)
         _ask_for_no_more_work(frame)
         children = [each.pid for each in multiprocessing.active_children() if _runs_a_task(each)]
         for child in filter(None, children):
@@ -62,6 +76,21 @@ class _Stop:
                 "the outbox. Run the same command again whenever you like.",
                 "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name,
             )
+
+
+def _end_later(number: int) -> None:
+    timer = threading.Timer(MAX_SECONDS, _end, [number])
+    timer.daemon = True
+    timer.start()
+
+
+def _end(number: int) -> None:
+    logger.error(
+        "Still not stopped after %g s: the process ends now. What Segment has answered and "
+        "ClickHouse has not recorded goes out again with the same ids.",
+        MAX_SECONDS,
+    )
+    os._exit(128 + number)
 
 
 def _runs_a_task(process: Any) -> bool:

@@ -37,6 +37,38 @@ group by event, reason_code
 order by messages desc
 limit 20
 
+-- name: run_stuck
+-- Pending messages that the runs of a slot and a call sent alone and Segment did not take, with all
+-- their requests in which no other message was.
+with tries as (
+    select
+        message_ids[1] as message_id,
+        count() as requests,
+        min(started_at) as since,
+        argMax(reason_code, started_at) as reason_code,
+        argMax(detail, started_at) as detail
+    from {database:Identifier}.segment_delivery_attempts
+    where call = {call:String} and messages = 1 and outcome in ('retryable', 'unknown')
+        and started_at > now64(3, 'UTC') - toIntervalDay({days:UInt16})
+    group by message_id
+    having countIf(
+        has({run_ids:Array(UUID)}, run_id) and started_at >= {started_at:DateTime64(3, 'UTC')}
+    ) > 0
+)
+select
+    lower(replaceAll(toString(outbox.message_id), '-', '')) as message_hex,
+    if(outbox.event = '', 'identify', outbox.event) as event,
+    outbox.entity as entity,
+    outbox.entity_id as entity_id,
+    tries.requests,
+    tries.since,
+    tries.reason_code,
+    tries.detail
+from {database:Identifier}.{outbox:Identifier} as outbox
+inner join tries on outbox.message_id = tries.message_id
+order by tries.since, message_hex
+limit 1000
+
 -- name: delivery_summary
 -- What was delivered and what is pending, over all runs.
 select call, event, status, messages, last_at
@@ -62,3 +94,22 @@ select 1
 from {database:Identifier}.segment_delivery_attempts
 where outcome = 'accepted' and started_at > now64(3, 'UTC') - interval 1 day
 limit 1
+
+-- name: asked_to_wait
+-- The latest moment before which Segment asked to be sent nothing, if no request was accepted
+-- since. The clock is that of the senders; what lies in its future cannot be placed.
+with
+    (
+        select max(started_at)
+        from {database:Identifier}.segment_delivery_attempts
+        where outcome = 'accepted'
+            and started_at > {now:DateTime64(3, 'UTC')} - toIntervalSecond({most:UInt32})
+    ) as accepted_at
+select max(
+    addMilliseconds(started_at, duration_ms + 1000 * least(retry_after_s, {most:UInt32}))
+)
+from {database:Identifier}.segment_delivery_attempts
+where retry_after_s > 0
+    and started_at > {now:DateTime64(3, 'UTC')} - toIntervalSecond({most:UInt32})
+    and started_at <= {now:DateTime64(3, 'UTC')}
+    and started_at > accepted_at

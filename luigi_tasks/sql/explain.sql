@@ -116,3 +116,37 @@ where arrayExists(id -> id in (select message_id from messages), message_ids)
     ))
 order by started_at desc
 limit 20
+
+-- name: explain_waits_for
+-- Pending messages of the same user, of other entities, that Segment did not take when they were
+-- alone in a request: this user's other messages wait for them.
+with
+    users as (
+        select user_id
+        from {database:Identifier}.{events:Identifier}
+        where entity_id = {sid:String} and user_id != ''
+    ),
+    pending as (
+        select message_id, call, event, entity, entity_id
+        from {database:Identifier}.segment_identify_outbox
+        where user_id in (select user_id from users) and entity_id != {sid:String}
+        union all
+        select message_id, call, event, entity, entity_id
+        from {database:Identifier}.segment_track_outbox
+        where user_id in (select user_id from users) and entity_id != {sid:String}
+    ),
+    alone as (
+        select arrayJoin(message_ids) as message_id, reason_code, started_at
+        from {database:Identifier}.segment_delivery_attempts
+        where messages = 1 and outcome in ('retryable', 'unknown')
+    )
+select
+    if(any(pending.event) = '', 'identify', any(pending.event)) as event,
+    any(pending.entity) as entity,
+    any(pending.entity_id) as entity_id,
+    argMax(alone.reason_code, alone.started_at) as reason_code
+from pending
+inner join alone on pending.message_id = alone.message_id
+group by pending.message_id
+order by entity, entity_id
+limit 5

@@ -1,18 +1,18 @@
 -- The outbox: what is pending, and what of it may have arrived.
 
 -- name: outbox_cut
--- What a send task takes on: all that is pending of its shard when it starts, but for the builds
--- that are held back. All messages of a user are in one shard. min and max of nothing: the epoch.
+-- What a send task takes on: all that is pending of its shard when it starts, but for the orders of
+-- users whose identify is pending too. All messages of a user are in one shard. min and max of
+-- nothing: the epoch.
 select count(), min(enqueued_at), max(enqueued_at)
 from {database:Identifier}.{outbox:Identifier}
-where not has({held_back:Array(String)}, dbt_invocation_id)
-    and cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16} = {shard:UInt16}
-
--- name: outbox_builds
--- The builds that pending messages of a shard come from.
-select distinct dbt_invocation_id
-from {database:Identifier}.{outbox:Identifier}
 where cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16} = {shard:UInt16}
+    and user_id not in (
+        select user_id
+        from {database:Identifier}.segment_identify_outbox
+        where {call:String} = 'track'
+            and cityHash64(user_id) % {shards:UInt16} = {shard:UInt16}
+    )
 
 -- name: outbox_page
 -- The next messages after a key. Which ones is asked of the outbox; their texts are read from the
@@ -36,9 +36,14 @@ with
             where enqueued_at >= {after_at:DateTime64(6, 'UTC')}
                 and (enqueued_at, message_id) > ({after_at:DateTime64(6, 'UTC')}, {after_id:UUID})
                 and enqueued_at <= {last:DateTime64(6, 'UTC')}
-                and not has({held_back:Array(String)}, dbt_invocation_id)
                 and cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16}
                     = {shard:UInt16}
+                and user_id not in (
+                    select user_id
+                    from {database:Identifier}.segment_identify_outbox
+                    where {call:String} = 'track'
+                        and cityHash64(user_id) % {shards:UInt16} = {shard:UInt16}
+                )
             order by enqueued_at, message_id
             limit {size:UInt32}
         )
@@ -71,7 +76,8 @@ select
                 arrayMap((name, value) -> concat('"', name, '":', value), fields.1, fields.2), ','
             ),
             '}'
-        ) as is_plain
+        ) as is_plain,
+    if(user_id = '', concat('guest ', entity_id), user_id) as user
 from page
 order by enqueued_at, message_id
 
@@ -222,3 +228,37 @@ from (
     )
     group by message_id
 )
+
+-- name: outbox_failed_alone
+-- Pending messages of a shard whose request failed when no other message was in it, in an hour in
+-- which Segment accepted others: how often, and since when. In an outage single messages ask whether
+-- Segment is back, which does not count.
+with
+    failed as (
+        select arrayJoin(message_ids) as message_id, started_at
+        from {database:Identifier}.segment_delivery_attempts
+        where call = {call:String} and messages = 1 and outcome in ('retryable', 'unknown')
+            and (outcome = 'unknown' or http_status > 0)
+            and http_status != 429 and reason_code != 'oauth_unavailable'
+            and started_at > now64(3, 'UTC') - toIntervalDay({days:UInt16})
+    ),
+    tries as (
+        select message_id, count() as tries, min(started_at) as since
+        from failed
+        where toStartOfHour(started_at) in (
+            select toStartOfHour(started_at)
+            from {database:Identifier}.segment_delivery_attempts
+            where outcome = 'accepted'
+                and started_at > now64(3, 'UTC') - toIntervalDay({days:UInt16})
+        )
+        group by message_id
+    )
+select
+    lower(replaceAll(toString(outbox.message_id), '-', '')) as message_hex,
+    if(outbox.user_id = '', concat('guest ', outbox.entity_id), outbox.user_id) as user,
+    tries.tries,
+    tries.since
+from {database:Identifier}.{outbox:Identifier} as outbox
+inner join tries on outbox.message_id = tries.message_id
+where cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16} = {shard:UInt16}
+order by tries.tries, tries.since, message_hex

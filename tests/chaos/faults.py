@@ -15,6 +15,9 @@ from typing import Any, Generic, TypeVar
 SEGMENT_TIMEOUT_SECONDS = 0.5
 """What the sender under test waits for an answer."""
 
+REQUEST_SECONDS = 1.0
+"""What the sender under test waits for a whole answer."""
+
 _TOO_SLOW = SEGMENT_TIMEOUT_SECONDS + 0.3
 
 SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
@@ -36,6 +39,8 @@ SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
     "200 without success": {"body": '{"success": false}', "accept": False},
     "200 without success, stored": {"body": '{"success": false}'},
     "slow answer": {"delay_s": 0.2},
+    "answer trickles after it is stored": {"trickle_s": 0.05},
+    "answer trickles, and not stored": {"trickle_s": 0.05, "accept": False},
     "time-out after it is stored": {"delay_s": _TOO_SLOW},
     "time-out before it is stored": {"delay_s": _TOO_SLOW, "accept": False},
     "outage, answered with 503": {"status": 503, "for_s": 0.5},
@@ -46,6 +51,9 @@ SEGMENT_FAULTS: dict[str, dict[str, Any]] = {
 
 RATE_LIMIT = "rate limit"
 """A kind of its own: not a step, but a setting of the sandbox for a whole run."""
+
+STUCK = "stuck-500"
+"""In a message that Segment fails on during an attack, and takes afterwards."""
 
 POISON_STATUSES = (400, 413, 422)
 """What Segment answers to a batch that holds a poison message."""

@@ -34,7 +34,7 @@ from tests.chaos.faults import (
 from tests.chaos.gate import Trap
 from tests.chaos.invariants import check_copies, check_instant, check_settled
 from tests.chaos.sender import Commands, Forks, Run, forks
-from tests.chaos.world import BATCH_MESSAGES, CONNECTIONS, World, poison_rules
+from tests.chaos.world import BATCH_MESSAGES, CONNECTIONS, World, poison_rules, stuck_rules
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,8 @@ class Attack:
         if self._only_poison_is_left():
             # Segment refusing everything would speak against the key, not against the messages.
             self._enqueue(poison=0)
+        # A task that has sent all but a stuck message is done for its slot.
+        self._slot = self.world.new_slot()
         ended = self._senders[0].start(self._slot, *self._random.choice(WAYS)).ended()
         self.tally.runs[ended.status] += 1
         assert ended.status == DONE, f"the undisturbed run ended with {ended.status}"
@@ -175,7 +177,8 @@ class Attack:
         if RATE_LIMIT in steps:
             self.world.api("PATCH", "settings", json={"events_per_second": BATCH_MESSAGES})
         script = [SEGMENT_FAULTS.get(step, {}) for step in steps]
-        self.world.api("POST", "faults", json={"script": [*poison_rules(), *script]})
+        rules = [*poison_rules(), *stuck_rules()]
+        self.world.api("POST", "faults", json={"script": [*rules, *script]})
         return steps
 
     def _break_clickhouse(self) -> tuple[Point, Trap]:

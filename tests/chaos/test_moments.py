@@ -104,6 +104,44 @@ def test_sigterm_records_what_was_answered(world: World, sender: Forks, due: int
     assert states(world).get("duplicate", 0) <= BATCH_MESSAGES
 
 
+@pytest.mark.parametrize(
+    ("by", "way"),
+    [
+        (signal.SIGTERM, ("--segment-transport", "sdk", "--delivery-connections", "3")),
+        (signal.SIGINT, ("--segment-transport", "wire")),
+    ],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_a_signal_ends_a_run_whose_answers_trickle(
+    by: signal.Signals, way: tuple[str, ...], world: World, sender: Forks, due: int
+) -> None:
+    """Also with a deadline of many minutes; the lease is given back when no request is left."""
+    world.segment.fault(*[{"trickle_s": 0.1, "accept": False}] * 50)
+    endless = ("--segment-timeout-seconds", "900", "--segment-request-seconds", "900")
+    slot = world.new_slot()
+    run = sender.start(slot, *endless, *way)
+    for _ in range(2):  # The second one changes nothing.
+        wait_for_request(world)
+        assert run.kill(by)
+    began = time.monotonic()
+    ended = run.ended()
+    assert time.monotonic() - began < 30
+    assert ended.status not in (0, -by)
+    assert len(world.ledger()) == 0
+    [(released,)] = world.outbox.rows("select max(released) from {db}.segment_delivery_leases")
+    assert released == 1
+    world.calm()
+    finish(world, sender, slot)
+
+
+def wait_for_request(world: World) -> None:
+    """Wait until Segment has got a request."""
+    give_up_at = time.monotonic() + 20
+    while not world.requests():
+        assert time.monotonic() < give_up_at, "no request came"
+        time.sleep(0.05)
+
+
 def test_the_result_survives_clickhouse_being_away(world: World, sender: Forks, due: int) -> None:
     trap = Trap(LEDGER_INSERT, break_off=True, away_s=1)
     world.clickhouse_gate.set(trap)

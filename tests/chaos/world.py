@@ -20,7 +20,12 @@ from uuid import UUID
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.chaos.faults import POISON_STATUSES, SEGMENT_TIMEOUT_SECONDS
+from tests.chaos.faults import (
+    POISON_STATUSES,
+    REQUEST_SECONDS,
+    SEGMENT_TIMEOUT_SECONDS,
+    STUCK,
+)
 from tests.chaos.gate import Gate
 from tests.conftest import ClickHouseServer, SegmentServer
 from tests.integration.delivery import EVENT_COLUMNS, Outbox
@@ -34,12 +39,15 @@ CONNECTIONS = 3
 MOST_HELD = LEDGER_ROWS + CONNECTIONS * BATCH_MESSAGES
 """Messages whose result a run holds at most: those to be written, and the batches on their way."""
 
+SHARE_OF_STUCK = 0.02
+
 SETTINGS = f"""
 [core]
 log_level = INFO
 [segment]
 timeout_seconds = {SEGMENT_TIMEOUT_SECONDS}
 connect_timeout_seconds = {SEGMENT_TIMEOUT_SECONDS}
+request_seconds = {REQUEST_SECONDS}
 batch_messages = {BATCH_MESSAGES}
 [delivery]
 events_per_second = 0
@@ -203,7 +211,7 @@ class World:
         return [Arrived(*row) for row in rows]
 
     def calm(self) -> None:
-        """End everything that disturbs, but for poison."""
+        """End everything that disturbs, but for poison; what was stuck can be sent then."""
         self.segment_gate.clear()
         self.clickhouse_gate.clear()
         self.api("DELETE", "settings")
@@ -234,6 +242,11 @@ class World:
         return found
 
 
+def stuck_rules() -> list[dict[str, Any]]:
+    """Steps that make the sandbox fail on any batch that holds a stuck message."""
+    return [{"status": 500, "match": STUCK}]
+
+
 def poison_rules() -> list[dict[str, Any]]:
     """Steps that make the sandbox refuse any batch that holds a poison message."""
     return [{"status": status, "match": f"poison-{status}"} for status in POISON_STATUSES]
@@ -244,6 +257,8 @@ def _message(random: Random, call: str, user: str, *, poisoned: bool) -> Due:
     body: dict[str, Any] = {"messageId": message_id, "type": call, "userId": user}
     content: dict[str, Any] = {"note": "é" * random.randrange(40), "total": random.randrange(9999)}
     reason = ""
+    if not poisoned and random.random() < SHARE_OF_STUCK:
+        content["note"] = STUCK
     if poisoned:
         status = random.choice((0, *POISON_STATUSES))
         if status:

@@ -1,6 +1,7 @@
 """The speed limit, looked at where messages arrive; and an outage in the middle of a run."""
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,6 +12,7 @@ from luigi.configuration import get_config
 from luigi_tasks import outbox as reader
 from luigi_tasks import pace
 from luigi_tasks.delivery import Counts, Delivery
+from luigi_tasks.errors import SegmentUnavailableError
 from luigi_tasks.lease import Lease
 from luigi_tasks.ledger import Ledger
 from tests.conftest import SegmentServer
@@ -90,3 +92,77 @@ def test_an_outage_is_waited_for_with_few_requests(
     assert counts.accepted == 2000
     assert 2 <= counts.repeated <= 15
     assert outbox.pending("track") == 0
+
+
+def received(server: SegmentServer) -> list[tuple[float, int]]:
+    """When each request arrived, and its status; 0 for a connection that was reset."""
+    return sorted(
+        (datetime.fromisoformat(item["receivedAt"][:-1]).timestamp(), item["status"])
+        for item in server.requests()
+    )
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("limit", [1000], indirect=True)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 429, "retry_after": 4},
+        {"status": 503, "retry_after": 4},
+        {"status": 503, "for_s": 4},
+        {"reset": "before", "for_s": 4},
+    ],
+    ids=["429", "503 with Retry-After", "503", "reset"],
+)
+def test_several_connections_stop_when_the_first_answer_says_so(
+    fault: dict[str, object],
+    limit: float,
+    outbox: Outbox,
+    segment_server: SegmentServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = 4
+    monkeypatch.setenv("SEGMENT_CONNECTIONS", str(connections))
+    outbox.enqueue("track", orders(3000))
+    segment_server.fault(*[{}] * 8, fault)
+    counts = send("track")
+    assert (counts.accepted, counts.stuck) == (3000, 0)
+    arrived = received(segment_server)
+    began = next(at for at, status in arrived if status != 200)
+    # Without Retry-After it asks after 0.5 to 1, 1 to 1.5 and 2 to 2.5 seconds more.
+    asked = 0 if "retry_after" in fault else 3
+    during = [at for at, _ in arrived if 0 < at - began < 3.9]
+    assert len(during) <= connections - 1 + asked
+    assert segment_server.stats()["unique"] == 3000
+
+
+def test_the_next_run_respects_what_this_one_was_asked(
+    outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    outbox.enqueue("track", orders(3))
+    segment_server.fault({"status": 429, "retry_after": 3600})
+    with pytest.raises(SegmentUnavailableError, match="http_429"):
+        send("track")
+    for _ in range(2):
+        with pytest.raises(SegmentUnavailableError, match="Retry-After"):
+            send("track")
+    assert len(segment_server.requests()) == 1
+
+    def move(seconds: int) -> None:
+        table = f"{outbox.database}.segment_delivery_attempts"
+        moved = f"started_at - toIntervalSecond({seconds}) as started_at"
+        outbox.client.command(f"create table {table}_moved as {table}")
+        outbox.client.command(f"insert into {table}_moved select * replace({moved}) from {table}")
+        outbox.client.command(f"exchange tables {table}_moved and {table}")
+        outbox.client.command(f"drop table {table}_moved")
+
+    # A clock that was ahead: what lies in the future says nothing about now.
+    move(-86_400)
+    assert outbox.rows("select started_at > now() from {db}.segment_delivery_attempts") == [(1,)]
+    with Lease() as lease, Ledger(uuid.uuid4(), SLOT, "track") as ledger:
+        assert ledger.asked_to_wait()[0] <= 0
+        assert lease.owner
+    move(86_400 + 3_598)
+    began = time.monotonic()
+    assert send("track").accepted == 3
+    assert time.monotonic() - began > 0.5

@@ -69,6 +69,15 @@ def test_the_last_message_of_each_event_counts(found: Message, says: str) -> Non
     assert "earlier" not in sentences[0]
 
 
+def test_what_waits_for_a_stuck_message_names_it() -> None:
+    stuck = [("identify", "customer", "5001", "http_500")]
+    _, sentence = findings(messages=[message("pending")], waits_for=stuck).conclusions()
+    assert sentence == (
+        "It waits for the identify of customer 5001, which Segment does not take: http_500."
+    )
+    assert len(list(findings(messages=[message("accepted")], waits_for=stuck).conclusions())) == 1
+
+
 def test_rows_messages_and_requests_follow() -> None:
     text = "\n".join(
         lines(

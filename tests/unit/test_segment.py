@@ -65,10 +65,31 @@ def test_a_success_after_a_redirect_is_not_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("7", 7.0), ("0", 0.0), ("9999", 300.0), ("soon", 0.0)]
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("3600", 3600),
+        ("99999", segment.MAX_RETRY_AFTER),
+        ("9" * 400, segment.MAX_RETRY_AFTER),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("Mon, 30 Nov 2026 17:30:00 GMT", 1800),
+        ("Mon, 30 Nov 2026 16:00:00 GMT", 0),
+        ("Mon, 30 Nov 9999 17:30:00 GMT", segment.MAX_RETRY_AFTER),
+    ],
 )
-def test_retry_after_is_read_by_the_sdk(header: str, seconds: float) -> None:
-    assert segment.judge_response(response(429, Retry_After=header)).retry_after == seconds
+def test_retry_after_is_a_number_or_a_time_by_the_servers_own_clock(
+    header: str, seconds: float
+) -> None:
+    headers = {"Retry_After": header, "Date": "Mon, 30 Nov 2026 17:00:00 GMT"}
+    assert segment.judge_response(response(429, **headers)).retry_after == seconds
+
+
+def test_a_time_without_the_servers_clock_is_not_used() -> None:
+    answer = response(429, Retry_After="Mon, 30 Nov 2026 17:30:00 GMT")
+    assert segment.judge_response(answer).retry_after == 0
 
 
 REFUSED = MaxRetryError(None, "/", NewConnectionError(None, "refused"))  # type: ignore[arg-type]

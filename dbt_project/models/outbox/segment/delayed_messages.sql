@@ -23,6 +23,7 @@ attempts as (
 
     select
         arrayJoin(message_ids) as message_id,
+        messages = 1 and outcome != 'rejected' as is_alone,
         started_at,
         reason_code,
         detail
@@ -36,6 +37,7 @@ failed as (
     select
         message_id,
         count() as requests,
+        countIf(is_alone) as requests_alone,
         min(started_at) as first_at,
         max(started_at) as last_at,
         argMax(reason_code, started_at) as last_code,
@@ -52,8 +54,10 @@ select
     pending.event as event_type,
     failed.last_code as error_code,
     concat(
-        'Not delivered yet, the next run sends it again. Requests: ', toString(failed.requests),
-        ', the last at ', formatDateTime(failed.last_at, '%F %T'), ' UTC. ', failed.last_detail
+        'Not delivered yet, the next run sends it again. Requests: ',
+        toString(failed.requests),
+        ' (', toString(failed.requests_alone), ' with this message only), the last at ',
+        formatDateTime(failed.last_at, '%F %T'), ' UTC. ', failed.last_detail
     ) as detail,
     pending.message as payload,
     failed.first_at as created_at,
