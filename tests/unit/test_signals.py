@@ -49,6 +49,18 @@ class Slow(PipelineTask):
         (HERE / "begun-0").touch()
         time.sleep(100)
 """
+STUCK = """
+import sys, time
+from luigi_tasks import signals
+signals.MAX_SECONDS = 0.5
+signals.install()
+print("ready", flush=True)
+while True:
+    try:
+        time.sleep(60)
+    except BaseException:
+        print("held", flush=True)
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -125,3 +137,20 @@ def test_before_the_first_task_there_is_no_traceback_either(tmp_path: Path) -> N
     assert code == 130, output
     assert "Traceback" not in output
     assert "Nothing is lost" in output
+
+
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_a_process_that_something_holds_ends_all_the_same(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", STUCK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.stdout.readline() == "held\n"
+        assert process.wait(20) == 128 + number
+    assert time.monotonic() - began < 20
+
+
+def test_the_bound_is_below_half_a_minute() -> None:
+    assert signals.SECONDS_FOR_REQUESTS < signals.MAX_SECONDS < 30
