@@ -54,9 +54,9 @@ import sys, time
 from luigi_tasks import signals
 signals.MAX_SECONDS = 0.5
 signals.install()
-print("ready", flush=True)
 while True:
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except BaseException:
         print("held", flush=True)
