@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -72,7 +72,7 @@ class Sent:
     sent_bytes: int
     seconds: float
     pending: dict[str, int]
-    stuck: list[StuckMessage]
+    stuck: list[StuckMessage] = field(default_factory=list)
 
     @property
     def accepted(self) -> int:
