@@ -175,7 +175,7 @@ class ReportRun(ShardedTask):
 
 
 def refuse_stuck(messages: Sequence[StuckMessage]) -> None:
-    """End the run red when messages are stuck; their number is small or the run ended before.
+    """Let the run fail when messages are stuck; everything else has been sent by then.
 
     Raises:
         MessagesStuckError: There are some; names the oldest.
