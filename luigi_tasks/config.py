@@ -4,7 +4,8 @@ A value is looked up in this order: command line (`--clickhouse-host`), environm
 luigi.cfg, default. An empty environment variable counts as not set.
 
 Secrets are not parameters, because Luigi shows parameters in its UI, its logs and its history:
-`write_key()` and `clickhouse_password()` read them from the environment at the moment of use.
+`write_key()`, `clickhouse_password()` and `luigi_password()` read them at the moment of use, from
+an environment variable such as SEGMENT_WRITE_KEY or the file that SEGMENT_WRITE_KEY_FILE names.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import luigi
+import luigi.worker
 from luigi.configuration import get_config
 
 from luigi_tasks.errors import ConfigurationError
@@ -41,6 +43,9 @@ OUR_VARIABLES = (
     "SEGMENT_",
 )
 """Beginnings of the names of the environment variables that are settings here."""
+
+LUIGI_USER = "luigi"
+"""The name that goes with LUIGI_PASSWORD."""
 
 SEGMENT_CDN = "https://cdn.segment.com"
 """For all regions."""
@@ -145,7 +150,7 @@ class EnvChoiceParameter(_FromEnvironment, luigi.ChoiceParameter):
 
 
 class clickhouse(luigi.Config):  # noqa: N801 - the class name is the section of luigi.cfg
-    """Where ClickHouse is. The password comes from CLICKHOUSE_PASSWORD alone."""
+    """Where ClickHouse is. The password is a secret: `clickhouse_password()`."""
 
     host = EnvStrParameter(
         "CLICKHOUSE_HOST", default="127.0.0.1", description="Host name. Env: CLICKHOUSE_HOST."
@@ -217,7 +222,7 @@ class dbt(luigi.Config):  # noqa: N801
 
 
 class segment(luigi.Config):  # noqa: N801
-    """How requests to Segment are made. The write key comes from SEGMENT_WRITE_KEY alone."""
+    """How requests to Segment are made. The write key is a secret: `write_key()`."""
 
     host = EnvStrParameter(
         "SEGMENT_HOST",
@@ -412,14 +417,51 @@ class brake(luigi.Config):  # noqa: N801
     )
 
 
-def write_key() -> str:
-    """Return Segment's write key, or an empty text, which means a dry run.
+def lease_wait_seconds() -> float:
+    """Return how long a run waits for another one before it leaves.
+
+    A worker that is kept alive waits for a lease as long as it would wait for work from luigid.
+    """
+    worker = luigi.worker.worker()
+    idle = worker.max_keep_alive_idle_duration.total_seconds() if worker.keep_alive else 0.0
+    return max(float(lease().wait_seconds), float(idle))
+
+
+def secret(variable: str) -> str:
+    """Return the value of an environment variable, or the content of the file that it names.
+
+    Args:
+        variable: The name of the variable; the path of a file is in `<variable>_FILE`.
 
     Raises:
-        ConfigurationError: It has a control character.
+        ConfigurationError: Both are set, or the file cannot be read or is empty. An empty file is
+            an accident, and would mean a dry run or no password. Or there is a control character.
     """
     refuse_control_characters()
-    return os.environ.get("SEGMENT_WRITE_KEY", "").strip()
+    value, path = os.environ.get(variable, ""), os.environ.get(f"{variable}_FILE", "")
+    if not path:
+        return value
+    if value:
+        raise ConfigurationError(f"Both {variable} and {variable}_FILE are set. Unset one of them.")
+    try:
+        content = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{variable}_FILE is {path!r}, which cannot be read ({type(error).__name__}). "
+            "It must be a text file that this user may read, with nothing but the secret in it."
+        ) from error
+    if not content:
+        raise ConfigurationError(f"{variable}_FILE is {path!r}, which is empty.")
+    if has_control_character(content):
+        raise ConfigurationError(
+            f"{variable}_FILE is {path!r}, which holds more than one line, or a control character."
+        )
+    return content
+
+
+def write_key() -> str:
+    """Return Segment's write key, or an empty text, which means a dry run."""
+    return secret("SEGMENT_WRITE_KEY").strip()
 
 
 def is_dry_run() -> bool:
@@ -428,13 +470,13 @@ def is_dry_run() -> bool:
 
 
 def clickhouse_password() -> str:
-    """Return the password of the ClickHouse user; empty for none.
+    """Return the password of the ClickHouse user; empty for none."""
+    return secret("CLICKHOUSE_PASSWORD")
 
-    Raises:
-        ConfigurationError: It has a control character.
-    """
-    refuse_control_characters()
-    return os.environ.get("CLICKHOUSE_PASSWORD", "")
+
+def luigi_password() -> str:
+    """Return the password of Luigi's central scheduler; empty for none."""
+    return secret("LUIGI_PASSWORD")
 
 
 def is_sandbox(segment_host: str) -> bool:

@@ -46,6 +46,16 @@ async
 PASSED_ON = frozenset({"DBT_TARGET", "DBT_SEND_ANONYMOUS_USAGE_STATS"})
 """Settings of dbt that are settings of this project too."""
 
+KEPT_FROM_DBT = frozenset(
+    {
+        *("SEGMENT_WRITE_KEY", "SEGMENT_WRITE_KEY_FILE"),
+        *("SEGMENT_OAUTH_CLIENT_ID", "SEGMENT_OAUTH_KEY_ID", "SEGMENT_OAUTH_KEY_FILE"),
+        *("LUIGI_PASSWORD", "LUIGI_PASSWORD_FILE"),
+        "CLICKHOUSE_PASSWORD_FILE",
+    }
+)
+"""Secrets that are not dbt's, and the file of its own, which it would not read."""
+
 OnProgress = Callable[[int, int, str], None]
 
 
@@ -131,14 +141,20 @@ def environment() -> dict[str, str]:
     """This process's environment, with what luigi.cfg or the command line say of ClickHouse.
 
     Without dbt's own settings, such as DBT_PROFILES_DIR or DBT_EMPTY, which somebody has set for
-    another project: a sync builds what this project says.
+    another project: a sync builds what this project says. dbt talks to ClickHouse only: it gets
+    that password, and no other secret.
     """
     server, source = config.clickhouse(), config.retail_pro()
-    inherited = {name: value for name, value in os.environ.items() if not _is_of_dbt(name)}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in KEPT_FROM_DBT and not _is_of_dbt(name)
+    }
     environment = inherited | {
         "CLICKHOUSE_HOST": server.host,
         "CLICKHOUSE_PORT": str(server.port),
         "CLICKHOUSE_USER": server.user,
+        "CLICKHOUSE_PASSWORD": config.clickhouse_password(),
         "CLICKHOUSE_SECURE": str(server.secure).lower(),
         "CLICKHOUSE_DATABASE": server.database,
         "CLICKHOUSE_CLUSTER": server.cluster,

@@ -155,3 +155,53 @@ def test_the_token_depends_on_the_ids_and_not_on_their_order() -> None:
     assert token("a", "b") == token("b", "a")
     assert token("a", "b") != token("ab")
     assert token("a") != token("a", "a")
+
+
+@pytest.fixture
+def own_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file that SEGMENT_WRITE_KEY_FILE names; the variable itself is not set."""
+    monkeypatch.delenv("SEGMENT_WRITE_KEY", raising=False)
+    monkeypatch.setenv("SEGMENT_WRITE_KEY_FILE", str(tmp_path / "key"))
+    return tmp_path / "key"
+
+
+@pytest.mark.parametrize("content", ["key-1", "key-1\n", "key-1\r\n"])
+def test_a_secret_comes_from_a_file(own_secret: Path, content: str) -> None:
+    own_secret.write_text(content, newline="")
+    assert config.write_key() == "key-1"
+    assert not config.is_dry_run()
+
+
+@pytest.mark.parametrize("content", ["", "\n", None, b"\xff"])
+def test_a_file_without_a_secret_is_no_dry_run(
+    own_secret: Path, content: str | bytes | None
+) -> None:
+    if content is not None:
+        own_secret.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ConfigurationError, match=r"SEGMENT_WRITE_KEY_FILE is .*key'"):
+        config.is_dry_run()
+
+
+def test_a_secret_has_one_place(own_secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_secret.write_text("key-1")
+    monkeypatch.setenv("SEGMENT_WRITE_KEY", "key-2")
+    with pytest.raises(ConfigurationError, match=r"Both SEGMENT_WRITE_KEY and .*_FILE are set"):
+        config.write_key()
+
+
+def test_a_password_keeps_its_blanks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CLICKHOUSE_PASSWORD", raising=False)
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD_FILE", str(tmp_path / "password"))
+    (tmp_path / "password").write_text(" two words \n")
+    assert config.clickhouse_password() == " two words "
+
+
+def test_a_worker_that_is_kept_alive_waits_as_long_for_the_lease_as_for_luigid() -> None:
+    options = ["SyncToSegment", "--lease-wait-seconds", "120"]
+    with CmdlineParser.global_instance(options):
+        assert config.lease_wait_seconds() == 120
+    kept = [*options, "--worker-keep-alive", "--worker-max-keep-alive-idle-duration", "10 minutes"]
+    with CmdlineParser.global_instance(kept):
+        assert config.lease_wait_seconds() == 600
+    with CmdlineParser.global_instance([*kept, "--lease-wait-seconds", "900"]):
+        assert config.lease_wait_seconds() == 900

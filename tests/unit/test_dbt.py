@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -184,3 +185,28 @@ def test_a_stopped_task_leaves_no_process_behind(number: signal.Signals) -> None
     while any(is_alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(is_alive(pid) for pid in children)
+
+
+def test_dbt_gets_the_password_of_clickhouse_and_no_other_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("from-the-file\n")
+    monkeypatch.delenv("CLICKHOUSE_PASSWORD", raising=False)
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("SEGMENT_WRITE_KEY", "hidden-key")
+    monkeypatch.setenv("SEGMENT_OAUTH_KEY_FILE", "/hidden/key.pem")
+    monkeypatch.setenv("LUIGI_PASSWORD", "hidden-password")
+    monkeypatch.setenv("MY_OWN", "stays")
+    environment = dbt.environment()
+    assert environment["CLICKHOUSE_PASSWORD"] == "from-the-file"
+    assert environment["MY_OWN"] == "stays"
+    assert "hidden" not in str(environment)
+    assert "CLICKHOUSE_PASSWORD_FILE" not in environment
+
+
+def test_the_variables_with_secrets_are_kept_from_dbt() -> None:
+    """Each variable of .env.example that names a secret, but for dbt's own."""
+    example = (Path(dbt.__file__).parents[1] / ".env.example").read_text()
+    names = set(re.findall(r"(?m)^(?:# )?(\w+(?:KEY|PASSWORD)(?:_FILE)?)=", example))
+    assert {"SEGMENT_WRITE_KEY", "LUIGI_PASSWORD"} <= names
+    assert names - {"CLICKHOUSE_PASSWORD"} <= dbt.KEPT_FROM_DBT
