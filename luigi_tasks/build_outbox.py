@@ -23,8 +23,6 @@ class BuildOutbox(SlotTask):
     While code and settings stay the same, views and seeds are left as they are.
     """
 
-    resources = {"dbt": 1}  # noqa: RUF012 - Luigi reads a plain class attribute
-
     def requires(self) -> Iterator[luigi.Task]:
         """The export, when a directory is configured."""
         if directory := config.retail_pro().export_dir:

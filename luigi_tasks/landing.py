@@ -268,8 +268,7 @@ class _Load:
             raise LoadInterruptedError(
                 f"{self._file.path}: {expected:,} rows were written to {self._file.table.name}, "
                 f"but {found:,} are there: another load of the table ran at the same time. "
-                "Nothing was loaded. Let one load run at a time (Luigi's central scheduler sees "
-                "to it), then run again."
+                "Nothing was loaded. Run again."
             )
 
     def _commit(self, tally: Tally) -> None:

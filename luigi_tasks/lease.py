@@ -1,8 +1,9 @@
-"""The lease: who may build or send now, with or without a scheduler.
+"""The lease: who may load, build or send now, with or without a scheduler.
 
 A sender leases its shard, a build leases the whole. Two leases stand against each other when their
 shards can have a user in common: a build and any sender, two senders of the same shard. Only those
-exclude each other, so the senders of different shards work at the same time.
+exclude each other, so the senders of different shards work at the same time. Loading an export has
+a lease with a name of its own: it excludes other loads, and neither a build nor a sender.
 
 A claim is a set of rows in `segment_delivery_leases`; its newest expiry counts. ClickHouse has no
 compare-and-set, but on one server (and on a cluster with the settings of `cluster.py`) an insert
@@ -60,6 +61,12 @@ logger = logging.getLogger("luigi-interface.lease")
 NAME = "delivery"
 """The lease of everything that fills or empties the outbox; that of a shard has its numbers too."""
 
+LANDING = "landing"
+"""The lease of a load."""
+
+WORK = {NAME: "building or sending", LANDING: "loading an export"}
+"""What the holder of a lease is doing, for people."""
+
 MARGIN = 0.1
 """This share of the lifetime is given away, for clocks that run at different speeds."""
 
@@ -107,9 +114,9 @@ class Claim(NamedTuple):
         host = self.machine.partition(" ")[0]
         return f"process {self.pid} on {host}, since {self.since:%H:%M:%S} UTC"
 
-    def is_against(self, shard: Shard) -> bool:
-        """Tell whether it stands against a lease of `shard`."""
-        return shard_of(self.name).overlaps(shard)
+    def is_against(self, name: str) -> bool:
+        """Tell whether it stands against a lease of that name."""
+        return are_against(self.name, name)
 
     def is_dead(self) -> bool:
         """Tell whether its process is certainly gone; only its own machine can know."""
@@ -143,24 +150,33 @@ class Lease:
 
     Args:
         shard: What is leased.
+        purpose: NAME or LANDING.
         lifetime: Seconds that the lease outlives its last sign of life.
         wait: Seconds to wait for another holder.
 
     Attributes:
         shard: What is leased.
+        name: The name of the lease, as the table has it.
         owner: The id of this claim.
         vacant_for: For so many seconds at least, when the lease was got, no other process held one
             that stands against it.
     """
 
     def __init__(
-        self, shard: Shard = WHOLE, *, lifetime: float | None = None, wait: float | None = None
+        self,
+        shard: Shard = WHOLE,
+        *,
+        purpose: str = NAME,
+        lifetime: float | None = None,
+        wait: float | None = None,
     ) -> None:
         settings = config.lease()
         self.shard = shard
+        self.name = lease_name(shard, purpose)
+        self._work = WORK[purpose]
         self.owner = uuid4()
         self._lifetime = settings.seconds if lifetime is None else lifetime
-        self._wait = settings.wait_seconds if wait is None else wait
+        self._wait = config.lease_wait_seconds() if wait is None else wait
         self.vacant_for = 0.0
         self._deadline = 0.0
         self._sending: tuple[str, datetime, datetime] = ("", EPOCH, EPOCH)
@@ -235,8 +251,8 @@ class Lease:
             blocks = [claim for claim in others if claim.is_current] or not others
             if blocks and _now() >= give_up_at:
                 raise AnotherRunError(
-                    f"Another run is building or sending ({others[0] if others else 'unknown'}). "
-                    "This one leaves; what it would have sent goes with that run or the next."
+                    f"Another run is {self._work} ({others[0] if others else 'unknown'}). "
+                    "This one leaves; what it would have done that run does, or the next."
                 )
             self._stand_in_queue()
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - no secret, only chance
@@ -246,7 +262,7 @@ class Lease:
         for place in [Claim(*row) for row in queries.rows("lease_queue", patience=QUEUE_SECONDS)]:
             if place.owner == self._place:
                 return True
-            if place.is_against(self.shard) and not place.is_dead():
+            if place.is_against(self.name) and not place.is_dead():
                 return False
         return True
 
@@ -288,7 +304,7 @@ class Lease:
         others = [
             claim
             for claim in claims
-            if claim.owner != self.owner and claim.is_against(self.shard) and not claim.is_dead()
+            if claim.owner != self.owner and claim.is_against(self.name) and not claim.is_dead()
         ]
         return [claim for claim in others if not self._is_found_dead(claim, looked_at)]
 
@@ -316,8 +332,7 @@ class Lease:
         ended = [
             ago
             for name, is_own, ago in rows
-            if (other := shard_of(name)).overlaps(self.shard)
-            and not (is_own and other.of == self.shard.of)
+            if are_against(name, self.name) and not (is_own and shard_of(name).of == self.shard.of)
         ]
         return min(ended, default=LONG_AGO)
 
@@ -353,7 +368,7 @@ class Lease:
         call, first, last = self._sending
         process = psutil.Process()
         binds: dict[str, Any] = {
-            "lease": lease_name(self.shard),
+            "lease": self.name,
             "owner": owner or self.owner,
             "released": state,
             "machine": machine(),
@@ -388,9 +403,15 @@ def _create_table() -> None:
         client.command(cluster.ddl(queries.text("lease_add_columns")), names)
 
 
-def lease_name(shard: Shard) -> str:
+def lease_name(shard: Shard, purpose: str = NAME) -> str:
     """Return the name of the lease of a shard, as the table has it."""
-    return NAME if shard == WHOLE else f"{NAME}/{shard.number}/{shard.of}"
+    return purpose if shard == WHOLE else f"{purpose}/{shard.number}/{shard.of}"
+
+
+def are_against(name: str, other: str) -> bool:
+    """Tell whether two leases must not be held at the same time."""
+    same_purpose = name.partition("/")[0] == other.partition("/")[0]
+    return same_purpose and shard_of(name).overlaps(shard_of(other))
 
 
 def shard_of(name: str) -> Shard:

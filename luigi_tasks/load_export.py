@@ -30,6 +30,7 @@ from luigi_tasks.errors import ClickHouseUnavailableError
 from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
 from luigi_tasks.landing import Landing, Loaded
+from luigi_tasks.lease import LANDING, Lease
 from luigi_tasks.progress import TaskProgress
 from luigi_tasks.task import PipelineTask
 
@@ -96,8 +97,6 @@ class LoadExport(PipelineTask):
         description="A file is refused when more than this share of its rows cannot be read.",
     )
 
-    resources = {"landing": 1}  # noqa: RUF012 - Luigi reads a plain class attribute
-
     def output(self) -> luigi.Target:
         """The content of the files, in the landing tables."""
         return LoadedExport(self.directory)
@@ -109,13 +108,14 @@ class LoadExport(PipelineTask):
             ExportRefusedError: A file cannot be loaded. Files before it may have been.
             ClickHouseUnavailableError: ClickHouse does not answer.
             ConfigurationError: A clock is wrong; nothing was loaded.
+            AnotherRunError: Another run loads an export, for longer than this one waits.
         """
         clocks.check()
         tables = dictionary.load(config.dbt().project_dir)
         paths = export_file.find(self.directory, tables)
         # Each byte is read twice: by the check and by the load.
         total = 2 * sum(path.lstat().st_size for path in paths.values())
-        with TaskProgress(self, "load export") as progress:
+        with Lease(purpose=LANDING), TaskProgress(self, "load export") as progress:
             meter = _Meter(progress, total)
             files = _check_all(paths, meter)
             reports = self._load_all(tables, files, meter)

@@ -54,14 +54,6 @@ class SendTask(ShardedTask):
         """The task in a few words, for people."""
         return self.call if self.part == WHOLE else f"{self.call} {self.part}"
 
-    def process_resources(self) -> dict[str, int]:
-        """One sender per shard, over all workers of the scheduler.
-
-        luigid allows one unit of a resource that its configuration does not name. Each sender keeps
-        to its shard's part of the speed limit, so this also keeps the limit of all together.
-        """
-        return {"segment" if self.part == WHOLE else f"segment-{self.part}": 1}
-
     def output(self) -> markers.MarkerTarget:
         """The marker of this slot and shard; a dry run has its own."""
         return markers.for_slot(self, self.slot, shard=self.part, dry_run=config.is_dry_run())

@@ -124,6 +124,18 @@ def test_senders_of_different_shards_hold_it_together_and_a_build_waits_for_all(
         pytest.fail("a sender works beside a build")
 
 
+def test_loads_exclude_each_other_and_neither_builds_nor_senders(outbox: Outbox) -> None:
+    with Lease(purpose=leases.LANDING, wait=0):
+        for shard in (WHOLE, Shard(1, 2)):
+            with Lease(shard, wait=0) as lease:
+                assert lease.shard == shard
+        with (
+            pytest.raises(AnotherRunError, match="Another run is loading an export"),
+            Lease(purpose=leases.LANDING, wait=0),
+        ):
+            pytest.fail("two loads at the same time")
+
+
 def test_the_time_since_the_last_holder_is_that_of_the_same_users(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

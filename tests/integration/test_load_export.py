@@ -21,6 +21,7 @@ from luigi_tasks.export_file import CheckedFile, ExportRefusedError
 from luigi_tasks.export_limits import Limits
 from luigi_tasks.invocation import utc_now
 from luigi_tasks.landing import Landing, LoadInterruptedError
+from luigi_tasks.lease import LANDING, Lease
 from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT, free_port
 
@@ -194,6 +195,25 @@ def test_no_answer_from_clickhouse_is_a_clear_error(
     assert code == 35, output  # [retcode] scheduling_error: it cannot be known what is loaded
     address = f"{env['CLICKHOUSE_HOST']}:{env['CLICKHOUSE_PORT']}"
     assert f"ClickHouse does not answer at {address}" in output
+
+
+def test_a_load_waits_for_another_one(
+    directory: Path, database: str, project_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in project_env.items():
+        monkeypatch.setenv(name, value)
+    with Lease(purpose=LANDING):
+        code, output = run_luigi(directory, database, project_env, "--lease-wait-seconds", "0")
+        assert code == 30
+        assert "Another run is loading an export (process " in output
+        later = subprocess.Popen(
+            command(directory, database), cwd=PROJECT, env=project_env, stderr=subprocess.PIPE
+        )
+        assert later.stderr is not None
+        while b"Waiting for another run to finish" not in later.stderr.readline():
+            assert later.poll() is None
+    _, output = later.communicate(timeout=60)
+    assert later.returncode == 0, output
 
 
 def test_limits_are_options_of_the_command(

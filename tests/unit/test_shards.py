@@ -8,7 +8,6 @@ import pytest
 from luigi_tasks import BuildOutbox, SendIdentify, SendTrack, SyncToSegment, lease, markers
 from luigi_tasks.errors import ConfigurationError
 from luigi_tasks.report import ReportRun
-from luigi_tasks.send import SendTask
 from luigi_tasks.shards import WHOLE, Shard
 
 SLOT = datetime(2026, 1, 31, 10, 15)
@@ -42,8 +41,17 @@ def test_a_shard_that_is_none_is_refused(number: int, of: int) -> None:
 def test_the_lease_of_a_shard_is_named_after_it() -> None:
     assert lease.lease_name(WHOLE) == "delivery"
     assert lease.lease_name(Shard(2, 4)) == "delivery/2/4"
+    assert lease.lease_name(WHOLE, lease.LANDING) == "landing"
     for shard in ALL:
         assert lease.shard_of(lease.lease_name(shard)) == shard
+
+
+def test_a_load_excludes_loads_and_nothing_else() -> None:
+    assert lease.are_against("landing", "landing")
+    for name in ("delivery", "delivery/2/4"):
+        assert not lease.are_against("landing", name)
+        assert not lease.are_against(name, "landing")
+        assert lease.are_against(name, "delivery")
 
 
 def test_a_sync_has_one_sender_of_each_call_per_shard() -> None:
@@ -56,16 +64,6 @@ def test_a_sync_has_one_sender_of_each_call_per_shard() -> None:
         identify = track.requires()
         assert identify == SendIdentify(slot=SLOT, shards=3, shard=track.shard)
         assert identify.requires() == BuildOutbox(slot=SLOT)
-
-
-def test_senders_of_one_shard_exclude_each_other_and_no_others() -> None:
-    def resources(task_class: type[SendTask], **shard: int) -> dict[str, int]:
-        return task_class(slot=SLOT, **shard).process_resources()
-
-    assert resources(SendTrack) == resources(SendIdentify) == {"segment": 1}
-    for task_class in (SendIdentify, SendTrack):
-        assert resources(task_class, shards=2, shard=0) == {"segment-0-of-2": 1}
-        assert resources(task_class, shards=2, shard=1) == {"segment-1-of-2": 1}
 
 
 def test_each_shard_has_a_marker_of_its_own() -> None:
