@@ -8,7 +8,7 @@ sync would send. `markers` says when a task counts as done, `delivery` how the o
 `shards` how several tasks send it at the same time.
 """
 
-from luigi_tasks import config, log_records, pid_lock, signals
+from luigi_tasks import central_scheduler, config, log_records, pid_lock, signals
 from luigi_tasks.build_outbox import BuildOutbox
 from luigi_tasks.load_export import LoadExport
 from luigi_tasks.plan import PlanSync
@@ -30,3 +30,4 @@ signals.say_instead_of_traceback()
 config.use_luigi_cfg_of_the_checkout()
 config.follow_scheduler_variables()
 pid_lock.use()
+central_scheduler.use()

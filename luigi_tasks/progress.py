@@ -17,6 +17,9 @@ logger = logging.getLogger("luigi-interface.progress")
 SECONDS_BETWEEN_REPORTS = 1.0
 """Each report is one request to the scheduler."""
 
+SECONDS_WITHOUT_REPORTS = 30.0
+"""After one that failed. Each may cost a time-out, and the work matters more than its picture."""
+
 
 class Scheduler:
     """The Luigi UI's view of a running task.
@@ -27,18 +30,20 @@ class Scheduler:
     def __init__(self, task: luigi.Task) -> None:
         self._set_percentage = task.set_progress_percentage
         self._set_message = task.set_status_message
+        self._silent_until = 0.0
 
     def report(self, percentage: int, message: str) -> None:
         """Show the progress and the status message of the task."""
+        if time.monotonic() < self._silent_until:
+            return
         try:
             if self._set_percentage is not None:
                 self._set_percentage(percentage)
             if self._set_message is not None:
                 self._set_message(for_page(message))
         except RPCError as error:
-            # The work matters more than the picture of it.
-            logger.warning("The Luigi scheduler takes no progress any more: %s", error)
-            self._set_percentage = self._set_message = None
+            logger.warning("The Luigi scheduler takes no progress at the moment: %s", error)
+            self._silent_until = time.monotonic() + SECONDS_WITHOUT_REPORTS
 
 
 class TaskProgress:

@@ -166,8 +166,8 @@ def _luigid(directory: Path, port: int) -> Service:
         "LUIGI_PORT",
         port,
         (
-            *(str(Path(sys.executable).with_name("luigid")), "--address", HOST),
-            *("--port", str(port), "--state-path", str(directory / "state.pickle")),
+            *(sys.executable, "-m", "luigi_tasks.luigid"),
+            *("--address", HOST, "--port", str(port)),
         ),
         health_path="/static/visualiser/index.html",
         health_text="Luigi",
@@ -205,9 +205,10 @@ class Sandbox:
             private.password_file(clickhouse_directory(self._directory))
         except private.PrivateFileError as error:
             raise SandboxError(str(error)) from error
-        history = str(self._directory / "luigi" / "history.db").replace("%", "%%")
+        luigi = str(self._directory / "luigi").replace("%", "%%")
         (self._directory / "luigi" / "luigid.cfg").write_text(
-            f"[task_history]\ndb_connection=sqlite:///{history}\n"
+            f"[scheduler]\nstate_path={luigi}/state.pickle\n"
+            f"[task_history]\ndb_connection=sqlite:///{luigi}/history.db\n"
         )
 
     def up(self) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -176,19 +177,23 @@ def segment_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segment
 @pytest.fixture(scope="session")
 def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LuigiServer]:
     """One luigid for the session, with task history."""
-    path = tmp_path_factory.mktemp("luigid")
-    port = free_port()
+    with running_luigid(tmp_path_factory.mktemp("luigid")) as server:
+        yield server
+
+
+@contextmanager
+def running_luigid(path: Path, *, port: int = 0, **settings: str) -> Iterator[LuigiServer]:
+    """Run luigid with its files in a directory, and more environment variables."""
+    port = port or free_port()
     config = path / "luigi.cfg"
     config.write_text(
         "[scheduler]\nrecord_task_history = true\nstable_done_cooldown_secs = 0\n"
+        f"state_path = {path / 'state.pickle'}\n"
         f"[task_history]\ndb_connection = sqlite:///{path / 'history.db'}\n"
     )
-    command = [
-        *(str(Path(sys.executable).with_name("luigid")), "--address", "127.0.0.1"),
-        *("--port", str(port), "--state-path", str(path / "state.pickle"), "--logdir", str(path)),
-    ]
+    command = [sys.executable, "-m", "luigi_tasks.luigid", "--port", str(port)]
     log = path / "server.log"
-    env = clean_environment() | {"LUIGI_CONFIG_PATH": str(config)}
+    env = clean_environment() | {"LUIGI_CONFIG_PATH": str(config)} | settings
     with process(command, log, cwd=path, env=env) as running:
         wait_listening(running, port, log)
         yield LuigiServer(f"http://127.0.0.1:{port}", port)

@@ -1,0 +1,142 @@
+"""The way to luigid, with real ones: away, restarted, with a password, and when it refuses."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from luigi import rpc
+
+from luigi_tasks import BuildOutbox, central_scheduler
+from luigi_tasks.central_scheduler import CentralScheduler
+from tests.conftest import LuigiServer, running_luigid
+from tests.integration.test_luigi_sync import LUIGI
+from tests.processes import PROJECT, clean_environment, free_port, process
+
+PASSWORD = "s3cret-ü"
+TASK = "BuildOutbox_2026_01_31T1015_0123456789"
+
+
+@pytest.fixture
+def own_luigid(tmp_path: Path) -> Iterator[LuigiServer]:
+    """A luigid with a password."""
+    (tmp_path / "password").write_text(PASSWORD + "\n")
+    with running_luigid(tmp_path, LUIGI_PASSWORD_FILE=str(tmp_path / "password")) as server:
+        yield server
+
+
+def test_luigis_commands_use_this_client() -> None:
+    assert rpc.RemoteScheduler is CentralScheduler
+
+
+def test_a_command_without_luigid_ends_soon_with_one_sentence(tmp_path: Path) -> None:
+    port = free_port()
+    command = [LUIGI, "--module", "luigi_tasks", "SyncToSegment", "--no-lock"]
+    env = clean_environment() | {"LUIGI_PORT": str(port)}
+    with process(command, tmp_path / "log", cwd=PROJECT, env=env) as run:
+        assert run.wait(60) == 40
+    lines = (tmp_path / "log").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("ERROR")]
+    assert f"luigid does not answer at http://127.0.0.1:{port}" in line
+    assert "make up" in line
+    assert "--local-scheduler" in line
+    assert not [line for line in lines if "Traceback" in line or "NoneType" in line]
+
+
+def test_something_else_on_the_port_is_named(
+    luigid: LuigiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit):
+        CentralScheduler(f"{luigid.url}/static/visualiser")
+    assert f"{luigid.url}/static/visualiser is not luigid" in caplog.text
+
+
+def test_the_password_gets_through_and_is_never_logged(
+    own_luigid: LuigiServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("LUIGI_PASSWORD", PASSWORD)
+    scheduler = CentralScheduler(own_luigid.url)
+    assert scheduler.ping(worker="w") == {"rpc_messages": []}
+    monkeypatch.setenv("LUIGI_PASSWORD", "wrong-password")
+    with pytest.raises(SystemExit):
+        scheduler.get_work(worker="w")
+    with pytest.raises(SystemExit):
+        CentralScheduler(own_luigid.url)
+    assert "refuses the password. Set LUIGI_PASSWORD" in caplog.text
+    assert PASSWORD not in caplog.text
+    assert "wrong-password" not in caplog.text
+    page = httpx.get(f"{own_luigid.url}/history", trust_env=False)
+    assert page.status_code == 401
+    assert page.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+def test_a_luigid_that_is_restarted_is_waited_for_and_remembers(tmp_path: Path) -> None:
+    port = free_port()
+    with running_luigid(tmp_path, port=port) as server:
+        scheduler = CentralScheduler(server.url)
+        scheduler.add_task(worker="w", task_id=TASK, family="BuildOutbox", params={})
+    reached: list[str] = []
+    asking = threading.Thread(
+        target=lambda: reached.append(scheduler.get_work(worker="w")["task_id"])
+    )
+    asking.start()
+    assert scheduler.ping(worker="w") is None
+    with pytest.raises(rpc.RPCError, match="luigid does not answer"):
+        scheduler.set_task_status_message(TASK, "3 of 4 sent")
+    assert asking.is_alive()
+    with running_luigid(tmp_path, port=port):
+        asking.join(30)
+    assert reached == [TASK]
+
+
+def test_a_luigid_that_stays_away_ends_the_run_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(central_scheduler, "RESTART_SECONDS", 1.0)
+    with running_luigid(tmp_path) as server:
+        scheduler = CentralScheduler(server.url)
+    with pytest.raises(SystemExit):
+        scheduler.get_work(worker="w")
+    assert "This run cannot go on. Run the same command again." in caplog.text
+
+
+def test_a_command_that_gets_no_work_says_why(
+    luigid: LuigiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = CentralScheduler(luigid.url), CentralScheduler(luigid.url)
+    for scheduler, worker in ((first, "worker-1"), (second, "worker-2")):
+        root = {"task_id": "Sync_1", "family": "Sync", "params": {}, "deps": [TASK]}
+        scheduler.add_task(worker=worker, **root)
+        scheduler.add_task(worker=worker, task_id=TASK, family="BuildOutbox", params={})
+    assert first.get_work(worker="worker-1")["task_id"] == TASK
+    assert second.get_work(worker="worker-2")["task_id"] is None
+    second.close()
+    assert "BuildOutbox() is being run by worker-1 since " in caplog.text
+    caplog.clear()
+    first.add_task(worker="worker-1", task_id=TASK, status="FAILED")
+    assert second.get_work(worker="worker-2")["task_id"] is None
+    second.close()
+    assert "BuildOutbox() failed, here or elsewhere" in caplog.text
+    caplog.clear()
+    first.close()
+    assert "nothing more to do" not in caplog.text
+
+
+def test_the_resources_of_luigid_stop_nothing(luigid: LuigiServer) -> None:
+    for resource in ("dbt", "segment", "landing", "segment-0-of-4"):
+        taken = {"data": f'{{"resource": "{resource}", "amount": 0}}'}
+        httpx.get(f"{luigid.url}/api/update_resource", params=taken, trust_env=False)
+    scheduler = CentralScheduler(luigid.url)
+    task = BuildOutbox()
+    scheduler.add_task(
+        worker="w",
+        task_id=task.task_id,
+        family=task.task_family,
+        params={},
+        resources=task.process_resources(),
+    )
+    assert scheduler.get_work(worker="w")["task_id"] == task.task_id
+    scheduler.add_task(worker="w", task_id=task.task_id, status="DONE")
