@@ -32,7 +32,7 @@ SANDBOX_ENV := umask 077; CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default \
 DBT_FILES := $(shell find dbt_project macros seeds -type f) dbt_project.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync up down status docs test quick chaos lint format lock bench clean
+.PHONY: help setup sync up down status docs test quick chaos lint format lock sbom bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -88,7 +88,15 @@ format: $(VENV)/installed-dev ## Let ruff write the Python style
 
 lock: $(VENV)/installed-dev ## Resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --all-extras pyproject.toml -o requirements-dev.lock
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra sandbox -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra sandbox -c requirements-dev.lock pyproject.toml -o requirements-sandbox.lock
+	$(BIN)/uv pip compile $(LOCK_FLAGS) -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+sbom: $(VENV)/installed-dev ## Write what a production installation consists of (CycloneDX) to target/sbom.cdx.json
+	@mkdir -p target
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file target/sbom.cdx.json
+	@echo "target/sbom.cdx.json"
+
 LOCK_FLAGS := --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-header --upgrade --quiet
 
 bench: $(VENV)/installed-dev ## Measure each claim about speed and write docs/benchmarks.md; SIZES="100000 10000000"
@@ -112,9 +120,9 @@ $(VENV)/bin/python:
 		echo "No virtual environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
 # Activating the environment exports the sandbox's password: see sandbox/activate.sh.
-$(VENV)/installed: requirements.lock pyproject.toml sandbox/activate.sh | $(VENV)/bin/python
+$(VENV)/installed: requirements-sandbox.lock pyproject.toml sandbox/activate.sh | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (about a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sandbox.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@grep -qF sandbox/activate.sh $(BIN)/activate || printf '\n%s\n' '$(ACTIVATE)' >>$(BIN)/activate
 	@$(BIN)/python -m sandbox prepare
