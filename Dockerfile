@@ -1,5 +1,7 @@
 # One image for luigid, the scheduler and the docs site; docker-compose.yml chooses the command.
-FROM python:3.13-slim AS packages
+ARG PYTHON_VERSION=3.13.16-slim-trixie
+
+FROM python:${PYTHON_VERSION} AS packages
 
 COPY requirements.lock /tmp/requirements.lock
 RUN python -m venv /opt/venv \
@@ -7,7 +9,7 @@ RUN python -m venv /opt/venv \
         --require-hashes --requirement /tmp/requirements.lock
 
 
-FROM python:3.13-slim
+FROM python:${PYTHON_VERSION}
 
 ENV PATH=/opt/venv/bin:$PATH \
     # `luigi` does not look for modules in the working directory.

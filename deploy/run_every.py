@@ -9,6 +9,10 @@ the slots in between are left out. A failed run does not end the loop; the next 
 A run that takes longer than `--max-minutes` gets SIGTERM, and SIGKILL a minute later if it still
 runs: whatever holds it must not stop the schedule for ever. The next slot goes on where it stopped.
 
+With `--give-up-after` the loop itself ends, with code 1, when no run has ended well for so long:
+whoever supervises it (`restart:` of Docker Compose) starts it afresh. A run under way is never cut
+off by that.
+
 The command's output is passed through untouched. SIGTERM and SIGINT stop the loop: a running
 command gets SIGINT, and SIGKILL a minute later, then the loop ends with code 0.
 
@@ -49,15 +53,23 @@ class Runner:
         heartbeat: A file whose time of change is the end of the last run with exit code 0.
         limit: Seconds that a run may take.
         grace: Seconds from a signal to SIGKILL.
+        give_up_after: Seconds without such a run after which the loop ends; None: it goes on.
     """
 
     def __init__(
-        self, command: list[str], heartbeat: Path | None, limit: float, grace: float
+        self,
+        command: list[str],
+        heartbeat: Path | None,
+        limit: float,
+        grace: float,
+        give_up_after: float | None = None,
     ) -> None:
         self._command = command
         self._heartbeat = heartbeat
         self._limit = limit
         self._grace = grace
+        self._give_up_after = give_up_after
+        self._ended_well_at = time.monotonic()
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
 
@@ -77,8 +89,10 @@ class Runner:
         code = self._wait(self._child)
         self._child = None
         log.info("exit code %d after %.1f s", code, time.monotonic() - began)
-        if code == 0 and self._heartbeat is not None:
-            self._heartbeat.touch()
+        if code == 0:
+            self._ended_well_at = time.monotonic()
+            if self._heartbeat is not None:
+                self._heartbeat.touch()
         return code
 
     def _wait(self, child: subprocess.Popen[bytes]) -> int:
@@ -104,15 +118,30 @@ class Runner:
             child.kill()
             return child.wait()
 
-    def loop(self, period: float) -> None:
-        """Run now, then at each multiple of `period` seconds, until `stop` is called."""
+    def gives_up(self) -> bool:
+        """Tell whether no run has ended well for too long."""
+        return (
+            self._give_up_after is not None
+            and time.monotonic() - self._ended_well_at >= self._give_up_after
+        )
+
+    def loop(self, period: float) -> int:
+        """Run now, then at each multiple of `period` seconds, until `stop` is called.
+
+        Returns:
+            The exit code: 0, or 1 when it gave up.
+        """
         while not self._stopping.is_set():
             self.run_once()
             if self._stopping.is_set():
                 break
+            if self.gives_up():
+                log.error("no run has ended well for %.0f s: giving up", self._give_up_after)
+                return 1
             start = next_start(time.time(), period)
             log.info("next start %s", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)))
             self._stopping.wait(min(period, max(0.0, start - time.time())))
+        return 0
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -132,6 +161,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="from a signal to SIGKILL (default: %(default)g)",
     )
     parser.add_argument("--heartbeat", type=Path, help="file to touch after each exit code 0")
+    parser.add_argument(
+        "--give-up-after",
+        type=float,
+        metavar="MINUTES",
+        help="end with code 1 after a failed run when none has ended well for so long",
+    )
     parser.add_argument("command", nargs="+", help="the command, after --")
     options = parser.parse_args(arguments)
     if options.minutes <= 0 or options.max_minutes <= 0:
@@ -150,10 +185,11 @@ def main() -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     limit = options.max_minutes * 60
-    runner = Runner(options.command, options.heartbeat, limit, options.grace_seconds)
+    give_up_after = None if options.give_up_after is None else options.give_up_after * 60
+    runner = Runner(options.command, options.heartbeat, limit, options.grace_seconds, give_up_after)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, runner.stop)
-    runner.loop(options.minutes * 60)
+    sys.exit(runner.loop(options.minutes * 60))
 
 
 if __name__ == "__main__":

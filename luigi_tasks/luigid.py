@@ -201,7 +201,7 @@ INLINE_SCRIPTS = _inline_scripts()
 
 def main() -> None:
     """Run the scheduler until a signal ends it."""
-    options = _parse_options()
+    options = parse_options(sys.argv[1:])
     try:
         password = config.luigi_password()
     except ConfigurationError as error:
@@ -229,7 +229,8 @@ def _is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
-def _parse_options() -> argparse.Namespace:
+def parse_options(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m luigi_tasks.luigid",
         description="Luigi's central scheduler and its pages. Requests of other web sites are "
@@ -245,7 +246,7 @@ def _parse_options() -> argparse.Namespace:
         metavar="NAME",
         help="a name by which others reach it, as in http://NAME:8082; may be repeated",
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

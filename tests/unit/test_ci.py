@@ -103,5 +103,5 @@ def test_a_real_server_of_the_production_release_is_tried(jobs: dict[str, Any]) 
         r"clickhouse-server:\$\{CLICKHOUSE_VERSION:-([\d.]+)\}",
         (ROOT / "docker-compose.yml").read_text(),
     )
-    assert default in job["strategy"]["matrix"]["clickhouse"]
+    assert ".".join(default.split(".")[:2]) in job["strategy"]["matrix"]["clickhouse"]
     assert "/ping" in job["services"]["clickhouse"]["options"]

@@ -94,7 +94,7 @@ def test_the_service_runs_one_sync_without_overlap() -> None:
 
 def test_the_service_takes_secrets_from_a_file() -> None:
     service = read_unit("retail-pro-segment.service")["Service"]
-    assert service["EnvironmentFile"] == "/etc/retail-pro-segment/env"
+    assert service["EnvironmentFile"] == "/opt/retail-pro-segment/.env"
     assert "KEY" not in service["Environment"]
     assert "PASSWORD" not in service["Environment"]
 
@@ -108,8 +108,21 @@ def test_the_services_are_hardened(name: str) -> None:
     assert service["CapabilityBoundingSet"] == ""
 
 
-def test_luigid_listens_on_loopback() -> None:
-    assert "--address 127.0.0.1 " in read_unit("retail-pro-luigid.service")["Service"]["ExecStart"]
+def test_luigid_listens_on_loopback_and_knows_no_secret() -> None:
+    service = read_unit("retail-pro-luigid.service")["Service"]
+    assert " -m luigi_tasks.luigid --address 127.0.0.1 " in service["ExecStart"]
+    assert "EnvironmentFile" not in service
+
+
+def test_the_settings_have_one_name() -> None:
+    """`.env` beside the code, for docker compose, systemd, cron and commands by hand."""
+    [app] = re.findall(r"(?m)^APP=(\S+)$", (DEPLOY / "cron.d" / "retail-pro-segment").read_text())
+    unit = read_unit("retail-pro-segment.service")["Service"]
+    assert unit["EnvironmentFile"] == f"{unit['WorkingDirectory']}/.env" == f"{app}/.env"
+    assert 'cd "$APP" && set -a && . ./.env && set +a' in cron_line()
+    guides = [ROOT / "README.md", ROOT / ".env.example", *(ROOT / "docs").glob("*.md")]
+    for guide in guides:
+        assert not re.search(r"/etc/retail-pro-segment\S*env", guide.read_text()), guide
 
 
 # ---- cron ----------------------------------------------------------------------------------
@@ -133,13 +146,13 @@ def test_the_crontab_line_ends_a_sync_that_does_not_end(tmp_path: Path) -> None:
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\ntrap '' TERM\nsleep 60 & wait; sleep 60\n")
     program.chmod(0o755)
-    (tmp_path / "env").touch()
+    (tmp_path / ".env").touch()
     assert "timeout --signal=TERM --kill-after=60 4h " in cron_line()
     command = cron_command(tmp_path).replace("--kill-after=60 4h", "--kill-after=0.3 0.3")
     began = time.monotonic()
     done = subprocess.run(
         ["/bin/bash", "-c", command],
-        env={"APP": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        env={"APP": str(tmp_path), "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / "tmp")},
         check=False,
     )
     assert done.returncode != 0
@@ -151,7 +164,6 @@ def test_the_crontab_line_ends_a_sync_that_does_not_end(tmp_path: Path) -> None:
 def cron_command(directory: Path) -> str:
     """The line's own command, with the files of a directory."""
     command = cron_line().split(maxsplit=6)[6].split(" 2>&1 ")[0]
-    command = command.replace("/etc/retail-pro-segment/env", f"{directory}/env")
     return command.replace("/var/lib/retail-pro-segment/sync.lock", f"{directory}/lock")
 
 
@@ -159,15 +171,15 @@ def test_the_crontab_line_leaves_out_a_slot_while_a_sync_runs(tmp_path: Path) ->
     """The line's own command, with a program of its own in luigi's place."""
     program = tmp_path / ".venv" / "bin" / "luigi"
     program.parent.mkdir(parents=True)
-    program.write_text('#!/bin/sh\necho "$SEGMENT_WRITE_KEY $*" >> ran\n')
+    program.write_text('#!/bin/sh\necho "$SEGMENT_WRITE_KEY $*" >> ran\n: > "$TMPDIR/file"\n')
     program.chmod(0o755)
-    (tmp_path / "env").write_text("SEGMENT_WRITE_KEY='a b$c'\n")
+    (tmp_path / ".env").write_text("SEGMENT_WRITE_KEY='a b$c'\n")
     command = cron_command(tmp_path)
 
     def run() -> int:
         return subprocess.run(
             ["/bin/bash", "-c", command],
-            env={"APP": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            env={"APP": str(tmp_path), "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / "tmp")},
             check=False,
         ).returncode
 
@@ -181,6 +193,13 @@ def test_the_crontab_line_leaves_out_a_slot_while_a_sync_runs(tmp_path: Path) ->
         assert run() == 10
         holder.communicate()
     assert (tmp_path / "ran").read_text() == "a b$c --module luigi_tasks SyncToSegment\n"
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("ran", "tmp", "tmp/file")]
+    assert modes == [0o600, 0o700, 0o600], "others read nothing of what the sync writes"
+
+
+def test_the_temporary_files_of_cron_are_its_own() -> None:
+    text = (DEPLOY / "cron.d" / "retail-pro-segment").read_text()
+    assert re.findall(r"(?m)^TMPDIR=(.+)$", text) == ["/var/lib/retail-pro-segment/tmp"]
 
 
 # ---- the container's loop --------------------------------------------------------------------
@@ -238,6 +257,40 @@ def test_a_run_that_ends_well_shows_in_the_heartbeat(tmp_path: Path) -> None:
     began = time.monotonic()
     assert stop(process) == 0
     assert time.monotonic() - began < 5, "the wait for the next slot must end at once"
+
+
+def test_the_loop_gives_up_when_no_run_ends_well(tmp_path: Path) -> None:
+    """It ends with code 1, for Compose to start it afresh; one good run in between counts."""
+    script = f"test -e {tmp_path}/failed && exit 30; touch {tmp_path}/failed"
+    options = ("--minutes", "0.005", "--give-up-after", "0.02")
+    process = loop(*options, "--", "sh", "-c", script)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "exit code 0" in output
+    assert output.count("exit code 30") >= 2
+    assert "no run has ended well for 1 s: giving up" in output
+
+
+def test_a_command_gets_the_password_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret word\n")
+    program = DEPLOY / "with_password.sh"
+    shown = ["sh", "-c", 'echo "$CLICKHOUSE_PASSWORD|${CLICKHOUSE_PASSWORD_FILE-unset}|$1"', "sh"]
+
+    def run(**variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(program), *shown, "a b"],
+            env={"PATH": "/usr/bin:/bin"} | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    from_file = run(CLICKHOUSE_PASSWORD_FILE=str(tmp_path / "password"))
+    assert from_file.stdout == "s3cret word|unset|a b\n"
+    assert run(CLICKHOUSE_PASSWORD="plain").stdout == "plain|unset|a b\n"
+    missing = run(CLICKHOUSE_PASSWORD_FILE=str(tmp_path / "missing"))
+    assert missing.returncode != 0
+    assert missing.stdout == ""
 
 
 def test_runs_never_overlap(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from luigi_tasks import luigid
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
-SECRETS = ("SEGMENT_WRITE_KEY", "CLICKHOUSE_PASSWORD")
+SECRETS = ("SEGMENT_WRITE_KEY", "CLICKHOUSE_PASSWORD", "LUIGI_PASSWORD")
 LOOPBACK = "127.0.0.1:"
 
 
@@ -75,30 +78,28 @@ def test_the_file_follows_the_compose_specification() -> None:
     assert check.returncode == 0, check.stdout + check.stderr
 
 
-def test_compose_accepts_the_file_with_the_two_secrets_alone(tmp_path: Path) -> None:
-    result = run_config(tmp_path, "SEGMENT_WRITE_KEY=key-1\nCLICKHOUSE_PASSWORD=password-1\n")
+def test_compose_accepts_the_file_without_any_setting(tmp_path: Path) -> None:
+    result = run_config(tmp_path, "")
     assert result.returncode == 0, result.stderr
     rendered = yaml.safe_load(result.stdout)["services"]
     assert set(rendered) == {"clickhouse", "luigid", "scheduler", "docs"}
-    assert rendered["scheduler"]["environment"]["SEGMENT_WRITE_KEY"] == "key-1"
-    assert rendered["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"] == "password-1"
 
 
-def test_compose_accepts_the_example_once_the_secrets_are_filled_in(tmp_path: Path) -> None:
+def test_compose_accepts_the_example_and_takes_no_secret_from_it(tmp_path: Path) -> None:
     example = (ROOT / ".env.example").read_text()
-    for name in SECRETS:
+    for name in ("SEGMENT_WRITE_KEY", "CLICKHOUSE_PASSWORD"):
         example, count = re.subn(rf"(?m)^{name}=$", f"{name}=abc123", example)
         assert count == 1
     result = run_config(tmp_path, example)
     assert result.returncode == 0, result.stderr
+    assert "abc123" not in result.stdout
 
 
-@pytest.mark.parametrize("missing", SECRETS)
-def test_compose_names_a_missing_secret(tmp_path: Path, missing: str) -> None:
-    (given,) = set(SECRETS) - {missing}
-    result = run_config(tmp_path, f"{given}=x\n")
-    assert result.returncode != 0
-    assert f"{missing} is missing, set it in .env" in result.stderr
+def test_the_key_of_oauth_has_the_same_path_inside(tmp_path: Path) -> None:
+    result = run_config(tmp_path, "SEGMENT_OAUTH_KEY_FILE=/etc/keys/oauth.pem\n")
+    scheduler = yaml.safe_load(result.stdout)["services"]["scheduler"]
+    assert "/etc/keys/oauth.pem:/etc/keys/oauth.pem:ro" in scheduler["volumes"]
+    assert scheduler["environment"]["SEGMENT_OAUTH_KEY_FILE"] == "/etc/keys/oauth.pem"
 
 
 def test_ports_are_published_on_loopback_alone(services: dict[str, dict[str, Any]]) -> None:
@@ -126,24 +127,73 @@ def test_the_scheduler_waits_for_healthy_services(services: dict[str, dict[str, 
     assert services["docs"]["depends_on"]["clickhouse"] == {"condition": "service_healthy"}
 
 
-def test_secrets_come_from_the_environment_alone(
+def test_secrets_are_files_and_each_service_has_only_its_own(
     text: str, services: dict[str, dict[str, Any]]
 ) -> None:
-    for name in SECRETS:
-        values = re.findall(rf"(?m)^ *{name}: (.*)$", text)
-        assert values
-        assert all(value.startswith("${" + name + ":?") for value in values), values
+    named = yaml.safe_load(text)["secrets"]
+    assert named == {name.lower(): {"file": f"./secrets/{name.lower()}"} for name in SECRETS}
+    assert "secrets/" in (ROOT / ".gitignore").read_text().splitlines()
     for service in services.values():
-        words = [service.get("command", []), service["healthcheck"]["test"]]
-        assert not re.search("password|write_?key|SEGMENT_WRITE", str(words), re.IGNORECASE)
-
-
-def test_only_the_scheduler_gets_the_write_key(services: dict[str, dict[str, Any]]) -> None:
-    holders = {
-        n for n, service in services.items() if "SEGMENT_WRITE_KEY" in environment_of(service)
+        variables = environment_of(service)
+        assert not set(SECRETS) & set(variables)
+        files = {name for name in SECRETS if f"{name}_FILE" in variables}
+        assert sorted(name.lower() for name in files) == sorted(service.get("secrets", []))
+        for name in files:
+            assert variables[f"{name}_FILE"] == f"/run/secrets/{name.lower()}"
+    owners = {name: sorted(service.get("secrets", [])) for name, service in services.items()}
+    assert owners == {
+        "clickhouse": ["clickhouse_password"],
+        "luigid": ["luigi_password"],
+        "scheduler": ["clickhouse_password", "luigi_password", "segment_write_key"],
+        "docs": ["clickhouse_password"],
     }
-    assert holders == {"scheduler"}
-    assert not set(SECRETS) & set(environment_of(services["luigid"]))
+
+
+def test_every_container_is_confined(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert "privileged" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert "/tmp" in service["tmpfs"], name  # noqa: S108 - a path in the container
+    assert services["clickhouse"]["user"] == "101:101"
+
+
+def test_images_have_an_exact_version(services: dict[str, dict[str, Any]]) -> None:
+    clickhouse = services["clickhouse"]["image"]
+    assert re.fullmatch(r"\S+:\$\{CLICKHOUSE_VERSION:-\d+\.\d+\.\d+\.\d+\}", clickhouse)
+    [python] = re.findall(
+        r"(?m)^ARG PYTHON_VERSION=(3\.\d+\.\d+-slim-\w+)$", (ROOT / "Dockerfile").read_text()
+    )
+    images = re.findall(r"(?m)^FROM (\S+)", (ROOT / "Dockerfile").read_text())
+    assert images == ["python:${PYTHON_VERSION}"] * 2
+    for name in ("luigid", "scheduler", "docs"):
+        arguments = services[name]["build"]["args"]
+        assert arguments == {"PYTHON_VERSION": f"${{PYTHON_VERSION:-{python}}}"}
+
+
+def test_luigid_has_a_password_and_goes_by_the_name_that_the_scheduler_uses(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    command = services["luigid"]["command"]
+    assert command[:3] == ["python", "-m", "luigi_tasks.luigid"]
+    options = luigid.parse_options(command[3:])
+    assert options.address == "0.0.0.0"  # noqa: S104 - all interfaces of the container
+    assert options.allow_host == [environment_of(services["scheduler"])["LUIGI_HOST"]]
+    assert str(options.port) == environment_of(services["scheduler"])["LUIGI_PORT"]
+
+
+def test_a_scheduler_that_stays_unhealthy_ends_and_is_restarted(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    scheduler = services["scheduler"]
+    minutes = scheduler["command"][scheduler["command"].index("--give-up-after") + 1]
+    assert f"-mmin -{minutes} " in scheduler["healthcheck"]["test"][1]
+    assert scheduler["healthcheck"]["start_period"] == f"{minutes}m"
+    assert scheduler["restart"] == "unless-stopped"
 
 
 def test_the_sync_runs_every_15_minutes(services: dict[str, dict[str, Any]]) -> None:
@@ -170,7 +220,7 @@ def test_the_scheduled_luigi_command_exists(services: dict[str, dict[str, Any]])
 
 def test_the_dbt_command_of_the_docs_site_exists(services: dict[str, dict[str, Any]]) -> None:
     script = services["docs"]["command"][-1]
-    found = re.search(r"-- (dbt docs generate --target-path \S+) &", script)
+    found = re.search(r"-- deploy/with_password.sh (dbt docs generate --target-path \S+) &", script)
     assert found, script
     # dbt refuses options it does not know before it prints the help.
     dbt = shutil.which("dbt", path=str(Path(sys.executable).parent))
@@ -252,6 +302,36 @@ def test_the_image_is_built_from_the_lock_and_does_not_run_as_root() -> None:
     assert re.findall(r"(?m)^USER (\S+)$", dockerfile) == ["10001:10001"]
 
 
+def locked(name: str) -> set[tuple[str, str]]:
+    """Packages and versions of a lock file; a package may have one version for older Pythons."""
+    return set(re.findall(r"(?m)^([\w.-]+)(?:\[\S+\])?==(\S+)", (ROOT / name).read_text()))
+
+
+def test_the_image_carries_nothing_of_the_sandbox() -> None:
+    production, sandbox = locked("requirements.lock"), locked("requirements-sandbox.lock")
+    names = {name for name, _ in production}
+    assert {"luigi", "dbt-core", "clickhouse-connect", "tornado"} <= names
+    assert {"chdb", "chdb-core", "uvicorn", "starlette"} <= {name for name, _ in sandbox} - names
+    assert production <= sandbox <= locked("requirements-dev.lock"), "the same versions everywhere"
+
+
+def test_the_bill_of_materials_lists_what_the_image_carries() -> None:
+    """`make sbom`, in the environment that runs these tests."""
+    subprocess.run(
+        ["make", "--old-file=.venv/installed-dev", "sbom", f"BIN={Path(sys.executable).parent}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    bill = json.loads((ROOT / "target" / "sbom.cdx.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == "retail-pro-segment"
+    listed = {(part["name"], part["version"]) for part in bill["components"]}
+    assert listed == locked("requirements.lock")
+    assert all("sha" in str(part["externalReferences"][0]).lower() for part in bill["components"])
+
+
 def test_every_variable_is_in_the_example(text: str) -> None:
     """Variables of the stack and of the program are all described in .env.example."""
     described = set(
@@ -265,4 +345,7 @@ def test_every_variable_is_in_the_example(text: str) -> None:
     config = (ROOT / "luigi_tasks" / "config.py").read_text()
     used |= set(re.findall(r'Env\w+Parameter\(\s*"([A-Z0-9_]+)"', config))
     used |= set(re.findall(r'environ\.get\(\s*"([A-Z0-9_]+)"', config))
+    secrets = re.findall(r'secret\(\s*"([A-Z0-9_]+)"', config)
+    assert set(secrets) == set(SECRETS)
+    used |= {name + end for name in secrets for end in ("", "_FILE")}
     assert used - described == set()
