@@ -30,6 +30,7 @@ from tenacity import (
 )
 
 from luigi_tasks import config
+from luigi_tasks.errors import ConfigurationError
 
 logger = logging.getLogger("luigi-interface.scheduler")
 
@@ -58,7 +59,10 @@ class CentralScheduler(rpc.RemoteScheduler):
             SystemExit: It does not answer, or does not let this client in.
         """
         super().__init__(url, connect_timeout or ANSWER_SECONDS)
-        self._fetcher = _Fetcher()
+        try:
+            self._fetcher = _Fetcher(config.luigi_password())
+        except ConfigurationError as error:
+            _leave(str(error))
         self._warned_at = float("-inf")
         self._root_task = ""
         self._is_refused = False
@@ -140,14 +144,18 @@ class CentralScheduler(rpc.RemoteScheduler):
 class _Fetcher(rpc.RequestsFetcher):
     """Luigi's requests, with the password, and without following redirects."""
 
+    def __init__(self, password: str) -> None:
+        super().__init__()
+        # As bytes: a text would be sent as Latin-1.
+        self._login = (config.LUIGI_USER.encode(), password.encode()) if password else None
+
     def fetch(self, full_url: str, body: dict[str, str], timeout: float) -> str:
         self.check_pid()
-        password = config.luigi_password().encode()  # A text would be sent as Latin-1.
         answer = self.session.post(
             full_url,
             data=body,
             timeout=timeout,
-            auth=(config.LUIGI_USER.encode(), password) if password else None,
+            auth=self._login,
             allow_redirects=False,
         )
         answer.raise_for_status()

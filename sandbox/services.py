@@ -172,7 +172,12 @@ def _luigid(directory: Path, port: int) -> Service:
         health_path="/static/visualiser/index.html",
         health_text="Luigi",
         # Read after the project's luigi.cfg, and so wins over it.
-        environment={"LUIGI_CONFIG_PATH": str(directory / "luigid.cfg")},
+        # On loopback it needs no password, whatever the one of a real luigid may be.
+        environment={
+            "LUIGI_CONFIG_PATH": str(directory / "luigid.cfg"),
+            "LUIGI_PASSWORD": "",
+            "LUIGI_PASSWORD_FILE": "",
+        },
     )
 
 

@@ -11,9 +11,12 @@ from luigi import rpc
 
 from luigi_tasks import BuildOutbox, central_scheduler
 from luigi_tasks.central_scheduler import CentralScheduler
-from tests.conftest import LuigiServer, running_luigid
-from tests.integration.test_luigi_sync import LUIGI
+from tests.conftest import LuigiServer, SegmentServer, running_luigid
+from tests.integration.delivery import Outbox, orders, outbox
+from tests.integration.test_luigi_sync import LUIGI, PAST, Luigi, luigi, wait_for
 from tests.processes import PROJECT, clean_environment, free_port, process
+
+__all__ = ["luigi", "outbox"]
 
 PASSWORD = "s3cret-ü"
 TASK = "BuildOutbox_2026_01_31T1015_0123456789"
@@ -62,12 +65,15 @@ def test_the_password_gets_through_and_is_never_logged(
     assert scheduler.ping(worker="w") == {"rpc_messages": []}
     monkeypatch.setenv("LUIGI_PASSWORD", "wrong-password")
     with pytest.raises(SystemExit):
-        scheduler.get_work(worker="w")
-    with pytest.raises(SystemExit):
         CentralScheduler(own_luigid.url)
     assert "refuses the password. Set LUIGI_PASSWORD" in caplog.text
     assert PASSWORD not in caplog.text
     assert "wrong-password" not in caplog.text
+    monkeypatch.setenv("LUIGI_PASSWORD", "")
+    monkeypatch.setenv("LUIGI_PASSWORD_FILE", "/nowhere/password")
+    with pytest.raises(SystemExit):
+        CentralScheduler(own_luigid.url)
+    assert "LUIGI_PASSWORD_FILE is '/nowhere/password', which cannot be read" in caplog.text
     page = httpx.get(f"{own_luigid.url}/history", trust_env=False)
     assert page.status_code == 401
     assert page.headers["WWW-Authenticate"].startswith("Basic ")
@@ -140,3 +146,28 @@ def test_the_resources_of_luigid_stop_nothing(luigid: LuigiServer) -> None:
     )
     assert scheduler.get_work(worker="w")["task_id"] == task.task_id
     scheduler.add_task(worker="w", task_id=task.task_id, status="DONE")
+
+
+@pytest.mark.timeout(180)
+def test_a_run_goes_on_sending_while_luigid_is_restarted(
+    luigi: Luigi, outbox: Outbox, segment_server: SegmentServer, tmp_path: Path
+) -> None:
+    segment_server.reset()
+    sent = outbox.enqueue("track", orders(200))
+    port = free_port()
+    options = (
+        *("SyncToSegment", "--slot", PAST, "--scheduler-port", str(port)),
+        *("--delivery-events-per-second", "30"),
+    )
+    with running_luigid(tmp_path, port=port):
+        run = luigi.start(*options)
+        wait_for(lambda: segment_server.stats()["received"] > 0)
+    before = segment_server.stats()["received"]
+    wait_for(lambda: segment_server.stats()["received"] > before)
+    assert run.poll() is None
+    with running_luigid(tmp_path, port=port):
+        output, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, output
+    assert f"luigid at http://127.0.0.1:{port} does not answer. This run goes on." in output
+    assert sorted(outbox.ledger()) == sorted(sent)
+    assert segment_server.stats()["duplicates"] == 0
