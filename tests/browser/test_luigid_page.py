@@ -11,10 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_debugger_page import HOSTILE, browser
+from tests.browser.test_debugger_page import HOSTILE
 from tests.conftest import LuigiServer
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 
+import luigi.scheduler
 import pytest
+from luigi.task_history import NopHistory
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from luigi_tasks import BuildOutbox, LoadExport, SendIdentify, SendTrack, SyncToSegment, luigid
@@ -144,3 +146,31 @@ def test_no_task_waits_for_a_resource_of_luigid() -> None:
         *(kind(shards=2, shard=1) for kind in (SendIdentify, SendTrack)),
     ]
     assert [task.process_resources() for task in tasks] == [{}] * len(tasks)
+
+
+@pytest.mark.parametrize("ending", ["DONE", "FAILED"])
+def test_a_finished_task_is_shown_for_a_day_and_stops_no_later_run(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the settings of luigi.cfg. LoadExport has no slot: it is the same task in every run."""
+    now = [1_000_000.0]
+    monkeypatch.setattr(luigi.scheduler.time, "time", lambda: now[0])
+    scheduler = luigi.scheduler.Scheduler(task_history_impl=NopHistory())
+    task = {"task_id": "LoadExport_1", "family": "LoadExport", "params": {}}
+
+    def run(worker: str, status: str) -> None:
+        scheduler.add_task(worker=worker, **task)
+        assert scheduler.get_work(worker=worker)["task_id"] == "LoadExport_1"
+        scheduler.add_task(worker=worker, status=status, **task)
+
+    run("first", ending)
+    now[0] += 30
+    run("second", "DONE")
+    now[0] += 60
+    scheduler.prune()  # luigid does so once a minute
+    now[0] += 23 * 3600
+    scheduler.prune()
+    assert "LoadExport_1" in scheduler.task_list("DONE", "")
+    now[0] += 2 * 3600
+    scheduler.prune()
+    assert not scheduler.task_list("DONE", "")
