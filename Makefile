@@ -90,14 +90,13 @@ lock: $(VENV)/installed-dev ## Resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --all-extras pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra sandbox -c requirements-dev.lock pyproject.toml -o requirements-sandbox.lock
 	$(BIN)/uv pip compile $(LOCK_FLAGS) -c requirements-dev.lock pyproject.toml -o requirements.lock
+LOCK_FLAGS := --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-header --upgrade --quiet
 
 sbom: $(VENV)/installed-dev ## Write what a production installation consists of (CycloneDX) to target/sbom.cdx.json
 	@mkdir -p target
 	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
 		--output-reproducible --output-format JSON --output-file target/sbom.cdx.json
 	@echo "target/sbom.cdx.json"
-
-LOCK_FLAGS := --universal --python-version 3.10 --generate-hashes --no-strip-extras --no-header --upgrade --quiet
 
 bench: $(VENV)/installed-dev ## Measure each claim about speed and write docs/benchmarks.md; SIZES="100000 10000000"
 	@rm -rf target/bench

@@ -29,7 +29,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from luigi_tasks import config
+from luigi_tasks import config, signals
 from luigi_tasks.errors import ConfigurationError
 
 logger = logging.getLogger("luigi-interface.scheduler")
@@ -134,7 +134,7 @@ class CentralScheduler(rpc.RemoteScheduler):
 
         return Retrying(
             wait=wait_fixed(1.0),
-            stop=stop_after_delay(RESTART_SECONDS),
+            stop=_has_waited_enough,
             retry=retry_if_exception(_is_passing),
             before_sleep=warn,
             reraise=True,
@@ -181,6 +181,12 @@ def why_refused(task: dict[str, Any]) -> str:
     if task["status"] == "DISABLED":
         return f"{name} was disabled on luigid's page or by its API. Enable it there."
     return ""
+
+
+def _has_waited_enough(state: RetryCallState) -> bool:
+    """Whether to give luigid up; a run that was asked to stop reports it if that is quick."""
+    longest = START_SECONDS if signals.is_stopping() else RESTART_SECONDS
+    return (state.seconds_since_start or 0.0) >= longest
 
 
 def _once() -> Retrying:

@@ -116,6 +116,12 @@ def _is_installed() -> bool:
     return isinstance(signal.getsignal(signal.SIGTERM), _Stop)
 
 
+def is_stopping() -> bool:
+    """Tell whether this process was asked to stop."""
+    handler = signal.getsignal(signal.SIGTERM)
+    return isinstance(handler, _Stop) and handler.asked_at is not None
+
+
 @contextlib.contextmanager
 def terminated_as_exception() -> Iterator[None]:
     """Turn the signals into `Stopped` for a while; only the main thread can.

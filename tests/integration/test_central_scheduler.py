@@ -1,7 +1,9 @@
 """The way to luigid, with real ones: away, restarted, with a password, and when it refuses."""
 
 import logging
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import httpx
 import pytest
 from luigi import rpc
 
-from luigi_tasks import BuildOutbox, central_scheduler
+from luigi_tasks import BuildOutbox, central_scheduler, signals
 from luigi_tasks.central_scheduler import CentralScheduler
+from luigi_tasks.errors import Stopped
 from tests.conftest import LuigiServer, SegmentServer, running_luigid
 from tests.integration.delivery import Outbox, orders, outbox
 from tests.integration.test_luigi_sync import LUIGI, PAST, Luigi, luigi, wait_for
@@ -107,6 +110,26 @@ def test_a_luigid_that_stays_away_ends_the_run_with_a_sentence(
     with pytest.raises(SystemExit):
         scheduler.get_work(worker="w")
     assert "This run cannot go on. Run the same command again." in caplog.text
+
+
+def test_a_run_that_is_stopped_does_not_wait_long_for_luigid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(central_scheduler, "START_SECONDS", 1.0)
+    before = signal.getsignal(signal.SIGTERM)
+    with running_luigid(tmp_path) as server:
+        scheduler = CentralScheduler(server.url)
+    try:
+        signals.install()
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        began = time.monotonic()
+        with pytest.raises(SystemExit):
+            scheduler.add_task(worker="w", task_id=TASK, status="FAILED")
+        assert time.monotonic() - began < central_scheduler.RESTART_SECONDS / 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_command_that_gets_no_work_says_why(
