@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import requests
 from luigi import rpc
 from luigi.retcodes import retcode
+from luigi.scheduler import WORKER_STATE_DISABLED
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -65,17 +66,25 @@ class CentralScheduler(rpc.RemoteScheduler):
             _leave(str(error))
         self._warned_at = float("-inf")
         self._root_task = ""
-        self._is_refused = False
+        self._last_work: dict[str, Any] = {}
         self._check()
 
     def close(self) -> None:
         """Say why there was no more work, when something was left, and hang up."""
-        if self._is_refused:
-            question = {"task_id": self._root_task, "include_done": False}
-            for task in self._request("/api/dep_graph", question).values():
-                if reason := why_refused(task):
-                    logger.warning("luigid gave this run nothing more to do: %s", reason)
+        for reason in self._refusals():
+            logger.warning("luigid gave this run nothing more to do: %s", reason)
         super().close()
+
+    def _refusals(self) -> list[str]:
+        """Why the last answer to the question for work was none; empty when nothing was left."""
+        last = self._last_work
+        if last.get("worker_state") == WORKER_STATE_DISABLED:
+            return ["this worker was disabled on luigid's page or by its API. Run it again."]
+        if last.get("task_id") is not None or not last.get("n_pending_tasks"):
+            return []
+        question = {"task_id": self._root_task, "include_done": False}
+        tasks = self._request("/api/dep_graph", question).values()
+        return [reason for task in tasks if (reason := why_refused(task))]
 
     def _request(
         self, url: str, data: dict[str, Any], attempts: int = 3, allow_null: bool = True
@@ -91,7 +100,7 @@ class CentralScheduler(rpc.RemoteScheduler):
             self._warn_of_silence()
             return None  # The next sign of life comes in a second.
         if url == "/api/get_work":
-            self._is_refused = answer["task_id"] is None and answer["n_pending_tasks"] > 0
+            self._last_work = answer
         return answer
 
     def _warn_of_silence(self) -> None:

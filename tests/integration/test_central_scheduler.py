@@ -152,6 +152,10 @@ def test_a_command_that_gets_no_work_says_why(
     caplog.clear()
     first.close()
     assert "nothing more to do" not in caplog.text
+    second.disable_worker(worker="worker-2")
+    second.get_work(worker="worker-2")
+    second.close()
+    assert "this worker was disabled on luigid's page" in caplog.text
 
 
 def test_the_resources_of_luigid_stop_nothing(luigid: LuigiServer) -> None:
