@@ -11,6 +11,7 @@ The password is never part of the address, which Luigi logs.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from datetime import datetime, timezone
@@ -67,6 +68,7 @@ class CentralScheduler(rpc.RemoteScheduler):
         self._warned_at = float("-inf")
         self._root_task = ""
         self._last_work: dict[str, Any] = {}
+        self._was_away = False
         self._check()
 
     def close(self) -> None:
@@ -125,15 +127,27 @@ class CentralScheduler(rpc.RemoteScheduler):
     def _fetch(self, url_suffix: str, body: dict[str, str]) -> Any:
         try:
             call = self._get_retryer() if url_suffix not in UNWAITED else _once()
-            return call(self._fetcher.fetch, self._url + url_suffix, body, self._connect_timeout)
+            return call(self._post, url_suffix, body)
         except requests.RequestException as error:
             text = _what_happened(self._url, error)
             if url_suffix in UNWAITED:
                 raise rpc.RPCError(text, error) from error
             _leave(f"{text} This run cannot go on. Run the same command again.")
 
+    def _post(self, url_suffix: str, body: dict[str, str]) -> str:
+        if self._was_away and url_suffix == "/api/get_work":
+            # luigid gives up workers that were silent for long, and looks when it is asked for
+            # work. While it was away itself it could not hear this one.
+            worker = {"worker": json.loads(body["data"])["worker"]}
+            data = {"data": json.dumps(worker)}
+            self._fetcher.fetch(f"{self._url}/api/ping", data, self._connect_timeout)
+        answer = self._fetcher.fetch(self._url + url_suffix, body, self._connect_timeout)
+        self._was_away = False
+        return answer
+
     def _get_retryer(self) -> Retrying:
         def warn(state: RetryCallState) -> None:
+            self._was_away = True
             if state.attempt_number == 1:
                 logger.warning(
                     "luigid at %s does not answer: waiting %d s at most.",

@@ -182,13 +182,15 @@ def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LuigiServer]:
 
 
 @contextmanager
-def running_luigid(path: Path, *, port: int = 0, **settings: str) -> Iterator[LuigiServer]:
+def running_luigid(
+    path: Path, *, port: int = 0, disconnect_delay: int = 15, **settings: str
+) -> Iterator[LuigiServer]:
     """Run luigid with its files in a directory, and more environment variables."""
     port = port or free_port()
     config = path / "luigi.cfg"
     config.write_text(
         "[scheduler]\nrecord_task_history = true\nstable_done_cooldown_secs = 0\n"
-        f"state_path = {path / 'state.pickle'}\n"
+        f"state_path = {path / 'state.pickle'}\nworker_disconnect_delay = {disconnect_delay}\n"
         f"[task_history]\ndb_connection = sqlite:///{path / 'history.db'}\n"
     )
     command = [sys.executable, "-m", "luigi_tasks.luigid", "--port", str(port)]

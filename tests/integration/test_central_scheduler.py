@@ -84,7 +84,7 @@ def test_the_password_gets_through_and_is_never_logged(
 
 def test_a_luigid_that_is_restarted_is_waited_for_and_remembers(tmp_path: Path) -> None:
     port = free_port()
-    with running_luigid(tmp_path, port=port) as server:
+    with running_luigid(tmp_path, port=port, disconnect_delay=3) as server:
         scheduler = CentralScheduler(server.url)
         scheduler.add_task(worker="w", task_id=TASK, family="BuildOutbox", params={})
     reached: list[str] = []
@@ -96,7 +96,8 @@ def test_a_luigid_that_is_restarted_is_waited_for_and_remembers(tmp_path: Path) 
     with pytest.raises(rpc.RPCError, match="luigid does not answer"):
         scheduler.set_task_status_message(TASK, "3 of 4 sent")
     assert asking.is_alive()
-    with running_luigid(tmp_path, port=port):
+    time.sleep(3)  # It is away for longer than it waits for a worker.
+    with running_luigid(tmp_path, port=port, disconnect_delay=3):
         asking.join(30)
     assert reached == [TASK]
 
