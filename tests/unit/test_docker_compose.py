@@ -18,7 +18,12 @@ from luigi_tasks import luigid
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
-SECRETS = ("SEGMENT_WRITE_KEY", "CLICKHOUSE_PASSWORD", "LUIGI_PASSWORD")
+SECRETS = (
+    "SEGMENT_WRITE_KEY",
+    "CLICKHOUSE_PASSWORD",
+    "CLICKHOUSE_DOCS_PASSWORD",
+    "LUIGI_PASSWORD",
+)
 LOOPBACK = "127.0.0.1:"
 
 
@@ -83,6 +88,11 @@ def test_compose_accepts_the_file_without_any_setting(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     rendered = yaml.safe_load(result.stdout)["services"]
     assert set(rendered) == {"clickhouse", "luigid", "scheduler", "docs"}
+    made = rendered["clickhouse"]["environment"]
+    for service, account in (("scheduler", "SYNC"), ("docs", "DOCS")):
+        given = rendered[service]["environment"]
+        assert given["CLICKHOUSE_USER"] == made[f"PIPELINE_{account}_USER"]
+        assert given["CLICKHOUSE_PASSWORD_FILE"] == made[f"PIPELINE_{account}_PASSWORD_FILE"]
 
 
 def test_compose_accepts_the_example_and_takes_no_secret_from_it(tmp_path: Path) -> None:
@@ -136,16 +146,15 @@ def test_secrets_are_files_and_each_service_has_only_its_own(
     for service in services.values():
         variables = environment_of(service)
         assert not set(SECRETS) & set(variables)
-        files = {name for name in SECRETS if f"{name}_FILE" in variables}
-        assert sorted(name.lower() for name in files) == sorted(service.get("secrets", []))
-        for name in files:
-            assert variables[f"{name}_FILE"] == f"/run/secrets/{name.lower()}"
+        files = {path for name, path in variables.items() if name.endswith("_FILE")}
+        mounted = {f"/run/secrets/{name}" for name in service.get("secrets", [])}
+        assert {path for path in files if path.startswith("/run/secrets/")} == mounted
     owners = {name: sorted(service.get("secrets", [])) for name, service in services.items()}
     assert owners == {
-        "clickhouse": ["clickhouse_password"],
+        "clickhouse": ["clickhouse_docs_password", "clickhouse_password"],
         "luigid": ["luigi_password"],
         "scheduler": ["clickhouse_password", "luigi_password", "segment_write_key"],
-        "docs": ["clickhouse_password"],
+        "docs": ["clickhouse_docs_password"],
     }
 
 
@@ -346,6 +355,6 @@ def test_every_variable_is_in_the_example(text: str) -> None:
     used |= set(re.findall(r'Env\w+Parameter\(\s*"([A-Z0-9_]+)"', config))
     used |= set(re.findall(r'environ\.get\(\s*"([A-Z0-9_]+)"', config))
     secrets = re.findall(r'secret\(\s*"([A-Z0-9_]+)"', config)
-    assert set(secrets) == set(SECRETS)
+    assert {*secrets, "CLICKHOUSE_DOCS_PASSWORD"} == set(SECRETS)
     used |= {name + end for name in secrets for end in ("", "_FILE")}
     assert used - described == set()
