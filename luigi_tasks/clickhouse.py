@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, cast
 
 import clickhouse_connect
@@ -23,16 +23,13 @@ from clickhouse_connect.driver.httpclient import HttpClient
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 from urllib3 import Timeout
 
-from luigi_tasks import cluster, config
-from luigi_tasks.errors import ClickHouseUnavailableError, CredentialsRefusedError
+from luigi_tasks import advice, cluster, config, session, unreachable
+from luigi_tasks.errors import ClickHouseUnavailableError, ConfigurationError
 
 logger = logging.getLogger("luigi-interface.clickhouse")
 
 UNKNOWN_TABLE = 60
 UNKNOWN_DATABASE = 81
-AUTHENTICATION_CODES = frozenset({192, 193, 194, 516})
-"""UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, AUTHENTICATION_FAILED."""
-
 ERRORS = (ClickHouseError, ClickHouseUnavailableError)
 """All that a statement can fail with, whether or not ClickHouse was reached."""
 
@@ -90,6 +87,7 @@ def connect() -> Client:
     Raises:
         ClickHouseUnavailableError: Nothing answers at the configured address.
         CredentialsRefusedError: The user or the password is wrong.
+        ConfigurationError: The address cannot be right, or ClickHouse is too old.
     """
     settings = config.clickhouse()
     password = config.clickhouse_password()
@@ -97,16 +95,27 @@ def connect() -> Client:
     key = (os.getpid(), *settings.to_str_params().values(), password)
     if getattr(_local, "key", None) != key:
         with _telling("a connection", QUICK_SECONDS):
-            _local.client = cast(HttpClient, _open(settings, password))
+            _local.client = cast(HttpClient, _open(settings, password, session.settings()))
         _local.client.timeout = Timeout(connect=CONNECT_SECONDS, read=settings.send_receive_timeout)
         _local.key = key
     return _local.client
 
 
-def _open(settings: config.clickhouse, password: str) -> Client:
-    address = f"{settings.host}:{settings.port}"
+def wait() -> None:
+    """Wait for a ClickHouse that is starting, or waking up, before a run asks it for anything.
+
+    Raises:
+        ClickHouseUnavailableError: It still was not there after `clickhouse_patience_seconds`.
+    """
+    for attempt in patiently(config.delivery().clickhouse_patience_seconds):
+        with attempt:
+            connect()
+
+
+def _open(settings: config.clickhouse, password: str, session_settings: dict[str, Any]) -> Client:
+    unreachable.check_host(settings)
     try:
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             host=settings.host,
             port=settings.port,
             username=settings.user,
@@ -118,24 +127,41 @@ def _open(settings: config.clickhouse, password: str) -> Client:
             autogenerate_session_id=False,
             tz_mode="aware",
             client_name="retail-pro-segment",
-            settings=cluster.settings(),
+            settings=session_settings,
             # On one machine it costs more than the bytes that it saves.
             compress=not config.is_this_machine(settings.host),
             # A client of its own pool: urllib3's connections do not survive a fork.
             dedicated_pool=True,
         )
     except ClickHouseError as error:
-        if getattr(error, "code", None) in AUTHENTICATION_CODES:
-            raise CredentialsRefusedError(
-                f"ClickHouse at {address} refused the user {settings.user!r}. "
-                "Set CLICKHOUSE_USER and CLICKHOUSE_PASSWORD, then run again."
-            ) from error
-        if not isinstance(error, OperationalError):
+        raise unreachable.explain(error, settings) from error
+    unreachable.check_version(str(client.server_version))
+    # The client has asked for the zone before it knew session_timezone.
+    client.server_tz = timezone.utc
+    return client
+
+
+def check_for_dbt() -> None:
+    """Do first what dbt does first, because dbt hides why it fails: see or make its database.
+
+    Raises:
+        ConfigurationError: ClickHouse refuses dbt's settings, or to make the database.
+    """
+    settings = config.clickhouse()
+    names = {"database": settings.database}
+    client = _open(settings, config.clickhouse_password(), session.of_dbt())
+    try:
+        if not client.command(cluster.DATABASE_EXISTS, names):
+            client.command(cluster.ddl(cluster.CREATE_DATABASE), names)
+    except DatabaseError as error:
+        if is_passing(error):
             raise
-        raise ClickHouseUnavailableError(
-            f"ClickHouse does not answer at {address}. Start the local one with `make up`, or set "
-            "CLICKHOUSE_HOST and CLICKHOUSE_PORT to a server that runs."
+        raise ConfigurationError(
+            f"dbt cannot build in the database {settings.database}, so nothing was sent: {error}. "
+            f"{advice.about(error)}".rstrip()
         ) from error
+    finally:
+        client.close()
 
 
 def is_missing(error: DatabaseError) -> bool:
@@ -162,7 +188,7 @@ def patiently(seconds: float) -> Retrying:
         wait=wait_exponential(multiplier=0.1, max=2),
         stop=stop_after_delay(seconds),
         before_sleep=lambda state: logger.warning(
-            "ClickHouse: %s. Trying again.", state.outcome and state.outcome.exception()
+            "ClickHouse: %s Trying again.", _told(state.outcome and state.outcome.exception())
         ),
         reraise=True,
     )
@@ -244,6 +270,11 @@ def read(
             "lost: run the same command again when it can."
         ) from error
     return rows
+
+
+def _told(error: object) -> str:
+    """An error as a sentence, with what to do about it."""
+    return f"{str(error).rstrip('.')}. {advice.about(error)}".rstrip()
 
 
 def insert_settings(token_source: Iterable[object]) -> dict[str, Any]:

@@ -12,13 +12,13 @@ dbt does the same for its tables with the macros replicated() and clickhouse_on_
 from __future__ import annotations
 
 from string import Template
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
 from luigi_tasks import config
 
 CREATE_DATABASE = "create database if not exists {database:Identifier} $on_cluster"
+DATABASE_EXISTS = "exists database {database:Identifier}"
 TABLE_EXISTS = "exists table {database:Identifier}.{table:Identifier}"
 
 
@@ -33,25 +33,6 @@ def ddl(statement: str) -> str:
         if cluster
         else "non_replicated_deduplication_window",
     )
-
-
-def settings() -> dict[str, Any]:
-    """Return the settings with which a query on any replica sees what was acknowledged before.
-
-    Sequential reads need quorum inserts that come one after the other in each table, also the
-    blocks of one insert; one that comes too early is refused with a code of
-    `clickhouse.TRANSIENT`.
-    """
-    if not config.clickhouse().cluster:
-        return {}
-    return {
-        "insert_quorum": "auto",
-        "insert_quorum_parallel": 0,
-        "max_insert_threads": 1,
-        "select_sequential_consistency": 1,
-        # What a DELETE removes did not count before. A replica that is down removes it later.
-        "lightweight_deletes_sync": 1,
-    }
 
 
 def create(client: Client, database: str, table: str, statement: str) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from luigi_tasks import clickhouse, cluster, config, leash, signals
+from luigi_tasks import advice, clickhouse, cluster, config, leash, signals
 from luigi_tasks.errors import BuildFailedError, ConfigurationError
 
 logger = logging.getLogger("luigi-interface.dbt")
@@ -271,9 +271,10 @@ def _check(code: int, log: BuildLog, target: Path, log_path: Path) -> BuildResul
     shown = reasons[:MOST_FAILURES_SHOWN]
     if len(reasons) > len(shown):
         shown.append(f"and {len(reasons) - len(shown)} more")
+    sentences = advice.about("\n".join(reasons)) or "Put it right and run again."
     raise BuildFailedError(
         "\n  ".join([f"dbt build failed (exit code {code}), so nothing was sent:", *shown])
-        + f"\nPut it right and run again. The whole log: {log_path / 'dbt.log'}"
+        + f"\n{sentences} The whole log: {log_path / 'dbt.log'}"
     )
 
 

@@ -64,7 +64,7 @@ from {database:Identifier}.loads
 -- The rows that are there; loaded_at is the beginning of the sort key, so few rows are read.
 select count()
 from {database:Identifier}.{table:Identifier}
-where _loaded_at = {loaded_at:DateTime64(3)} and _load_id = {load_id:String}
+where _loaded_at = {loaded_at:DateTime64(3, 'UTC')} and _load_id = {load_id:String}
 
 -- name: rows_without_load
 -- Rows that loads left behind which did not finish, and these. Other pipelines write no load id.

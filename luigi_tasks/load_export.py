@@ -54,6 +54,7 @@ class LoadedExport(luigi.Target):
         """Tell whether the content of every file was loaded; False when a file is missing."""
         try:
             paths = export_file.find(self.directory, dictionary.load(config.dbt().project_dir))
+            clickhouse.wait()
             landing = _landing()
             return all(
                 landing.has_size(table, path.lstat().st_size)

@@ -104,11 +104,13 @@ class MarkerTarget(luigi.Target):
             "not_before": self.not_before or EPOCH,
         }
         try:
+            # This is the first thing that a run does.
+            clickhouse.wait()
             return clickhouse.read(name, queries.text(name), parameters)
         except DatabaseError as error:
-            if clickhouse.is_missing(error):
-                return []
-            raise
+            if not clickhouse.is_missing(error):
+                raise
+        return []
 
 
 def for_slot(

@@ -6,7 +6,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -149,12 +149,20 @@ class LuigiServer:
 
 @pytest.fixture(scope="session")
 def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
-    """One ClickHouse for the session; use a database of your own in it."""
+    """One ClickHouse for the session; use a database of your own in it.
+
+    TEST_CLICKHOUSE_URL names a server, TEST_ENGINE the directory of another release of chDB.
+    """
     if url := os.environ.get("TEST_CLICKHOUSE_URL"):
         yield _server(url)
         return
-    directory = tmp_path_factory.mktemp("clickhouse")
-    with sandbox_server("sandbox.clickhouse", directory) as (_, url):
+    with ExitStack() as stack:
+        module, directory = "sandbox.clickhouse", tmp_path_factory.mktemp("clickhouse")
+        with pytest.MonkeyPatch.context() as patch:
+            if release := os.environ.get("TEST_ENGINE"):
+                module = "tests.engine"
+                patch.setenv("PYTHONPATH", str(PROJECT / release))
+            _, url = stack.enter_context(sandbox_server(module, directory))
         yield _server(url, read_password(directory / "password"))
 
 

@@ -1,6 +1,7 @@
 {#-
     How a staging model is kept: every version of every row, typed once. Granules are small,
-    because a build looks up single keys. looked_up_by: further columns that rows are found by.
+    because a build looks up single keys. looked_up_by: further columns that rows are found by;
+    their projections are off where the server's default profile asks for an old version.
 -#}
 {% macro staged_table(order_by, looked_up_by) %}
     {%- set projections = [{
@@ -20,7 +21,7 @@
             {'name': 'staged', 'definition': '_staged_at type minmax granularity 1'},
             {'name': 'loaded', 'definition': '_loaded_at type minmax granularity 1'},
         ],
-        'settings': {'index_granularity': 128},
+        'settings': {'index_granularity': 128, 'allow_part_offset_column_in_projections': 1},
     }) -}}
 {% endmacro %}
 

@@ -191,7 +191,8 @@ def test_no_answer_from_clickhouse_is_a_clear_error(
     directory: Path, database: str, project_env: dict[str, str]
 ) -> None:
     env = project_env | {"CLICKHOUSE_PORT": str(free_port())}
-    code, output = run_luigi(directory, database, env)
+    patience = ("--delivery-clickhouse-patience-seconds", "1")
+    code, output = run_luigi(directory, database, env, *patience)
     assert code == 35, output  # [retcode] scheduling_error: it cannot be known what is loaded
     address = f"{env['CLICKHOUSE_HOST']}:{env['CLICKHOUSE_PORT']}"
     assert f"ClickHouse does not answer at {address}" in output

@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from luigi_tasks import session
 from luigi_tasks.markers import MarkerTarget
 from tests.conftest import LuigiServer, SegmentServer
 from tests.integration.delivery import Outbox, customers, orders, outbox
@@ -26,23 +28,24 @@ KEY = "very-secret-key"
 DBT_PROJECT = """
 name: tiny
 version: "1.0"
-profile: tiny
+profile: retail_pro_segment
 query-comment: "{{ query_comment(node) }}"
 models:
   tiny:
     +materialized: view
 """
 DBT_PROFILE = """
-tiny:
-  target: default
+retail_pro_segment:
+  target: embedded
   outputs:
-    default:
+    embedded:
       type: clickhouse
       host: "{{ env_var('CLICKHOUSE_HOST') }}"
       port: "{{ env_var('CLICKHOUSE_PORT') | int }}"
       user: "{{ env_var('CLICKHOUSE_USER') }}"
       password: "{{ env_var('CLICKHOUSE_PASSWORD') }}"
       schema: "{{ env_var('CLICKHOUSE_DATABASE') }}"
+      custom_settings: {}
 """
 
 
@@ -88,7 +91,8 @@ class Luigi:
         comment = (PROJECT / "macros/clickhouse/query_comment.sql").read_text()
         (project / "macros" / "query_comment.sql").write_text(comment)
         (project / "dbt_project.yml").write_text(DBT_PROJECT)
-        (project / "profiles.yml").write_text(DBT_PROFILE)
+        profiles = yaml.safe_load(DBT_PROFILE) | {"pinned_settings": session.settings()}
+        (project / "profiles.yml").write_text(yaml.safe_dump(profiles))
         (project / "models" / "only.sql").write_text(model)
         self.env["DBT_PROJECT_DIR"] = str(project)
 
@@ -180,7 +184,8 @@ def test_a_refused_key_fails_the_command_with_a_clear_message(
 
 
 def test_a_clickhouse_that_is_away_is_a_scheduling_error(luigi: Luigi) -> None:
-    done = luigi.run("SendIdentify", "--slot", PAST, CLICKHOUSE_PORT=str(free_port()))
+    patience = ("--delivery-clickhouse-patience-seconds", "1")
+    done = luigi.run("SendIdentify", "--slot", PAST, *patience, CLICKHOUSE_PORT=str(free_port()))
     assert done.returncode == 35
     assert "Start the local one with `make up`" in done.stderr
 

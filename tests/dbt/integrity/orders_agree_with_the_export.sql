@@ -148,7 +148,7 @@ select
     day,
     currency_name,
     kind,
-    count() as orders,
+    count() as compared_orders,
     countIf(not agrees) as wrong_orders,
     anyIf(sid, not agrees) as example,
     sum(total) as order_total,

@@ -80,4 +80,3 @@ select
     modified_at as occurred_at,
     {{ without_consent(without_empty('json', ['externalIds'])) }} as body
 from rendered
-{{ json_settings() }}

@@ -16,4 +16,3 @@ rendered as (
 select
     {{ track_columns('Order Completed') }}
 from rendered
-{{ json_settings() }}

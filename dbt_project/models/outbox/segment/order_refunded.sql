@@ -53,4 +53,3 @@ rendered as (
 select
     {{ track_columns('Order Refunded') }}
 from rendered
-{{ json_settings() }}

@@ -18,4 +18,3 @@ rendered as (
 select
     {{ track_columns('Order Updated', 'modified_at') }}
 from rendered
-{{ json_settings() }}
