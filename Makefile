@@ -32,7 +32,7 @@ SANDBOX_ENV := umask 077; CLICKHOUSE_HOST=127.0.0.1 CLICKHOUSE_USER=default \
 DBT_FILES := $(shell find dbt_project macros seeds -type f) dbt_project.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync up down status docs test quick chaos lint format lock sbom bench clean
+.PHONY: help setup sync up down status docs test quick chaos engines lint format lock sbom bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -74,6 +74,16 @@ IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadsc
 chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, and look at the books
 	@CHAOS_KILLS=200 CHAOS_PENDING=1000000 CHAOS_OUTAGE=30 \
 		$(BIN)/python -m pytest tests/chaos -o log_cli=true -o log_cli_level=INFO
+
+engines: $(VENV)/installed-dev ## Run the pipeline on the oldest ClickHouse that is supported, and on a later one
+	@set -e; for release in $(ENGINES); do \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+			--target target/engines/$$release/site-packages chdb-core==$$release $(CHDB); \
+		TEST_ENGINE=target/engines/$$release/site-packages $(BIN)/python -m pytest $(ENGINE_TESTS); done
+# Releases of chdb-core, which are those of ClickHouse. There is none of 26.8; `make test` runs 26.9.
+ENGINES := 26.3.0 26.7.3
+CHDB := $(shell grep -o '^chdb==[0-9.]*' requirements-dev.lock)
+ENGINE_TESTS := $(patsubst %,tests/integration/test_%.py,pipeline load_export operations integrity sender)
 
 lint: $(VENV)/installed-dev ## Run the linters and the type checker
 	$(BIN)/ruff check .

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from luigi_tasks import unreachable
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / ".ci" / "run"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
@@ -103,5 +105,11 @@ def test_a_real_server_of_the_production_release_is_tried(jobs: dict[str, Any]) 
         r"clickhouse-server:\$\{CLICKHOUSE_VERSION:-([\d.]+)\}",
         (ROOT / "docker-compose.yml").read_text(),
     )
-    assert ".".join(default.split(".")[:2]) in job["strategy"]["matrix"]["clickhouse"]
+    tried = job["strategy"]["matrix"]["clickhouse"]
+    assert ".".join(default.split(".")[:2]) in tried
+    oldest = ".".join(str(part) for part in unreachable.OLDEST)
+    assert oldest in tried
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(rf"^ENGINES := {re.escape(oldest)}\.\d", makefile, re.MULTILINE)
+    assert f"ClickHouse {oldest} or later" in (ROOT / "README.md").read_text()
     assert "/ping" in job["services"]["clickhouse"]["options"]
