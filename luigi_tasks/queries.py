@@ -45,8 +45,8 @@ def parse(source: str) -> dict[str, str]:
     queries: dict[str, str] = {}
     for name, body in zip(parts[::2], parts[1::2], strict=True):
         lines = body.strip().splitlines()
-        comments = [line for line in lines if line.startswith("--")]
-        sql = "\n".join(line for line in lines if not line.startswith("--")).strip()
+        comments = [line for line in lines if line.lstrip().startswith("--")]
+        sql = "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
         if name in queries:
             raise ValueError(f"The query {name} is defined twice: rename one of them.")
         if not sql or not comments:

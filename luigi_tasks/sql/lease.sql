@@ -29,8 +29,8 @@ ttl toDateTime(recorded_at) + interval 30 day
 -- Whether the table has the newest column; one of an older version has not.
 select count()
 from system.columns
-where
-    database = {database:String} and table = 'segment_delivery_leases' and name = 'process_start'
+where database = {database:String}
+    and table = 'segment_delivery_leases' and name = 'process_start'
 
 -- name: lease_add_columns
 -- Brings a table of an older version up to date.

@@ -17,11 +17,17 @@ LUIGI = str(Path(sys.executable).with_name("luigi"))
 NOBODY = {"CLICKHOUSE_HOST": "127.0.0.1", "CLICKHOUSE_PORT": "1"}
 """A port that nobody listens at."""
 
+IMPATIENT = ("--delivery-clickhouse-patience-seconds", "0")
+"""ClickHouse is not waited for."""
+
 
 def plan(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command of luigi in a directory, without a scheduler."""
     return subprocess.run(
-        [LUIGI, "--module", "luigi_tasks", "PlanSync", "--local-scheduler", "--no-lock"],
+        [
+            *(LUIGI, "--module", "luigi_tasks", "PlanSync", "--local-scheduler", "--no-lock"),
+            *IMPATIENT,
+        ],
         cwd=directory,
         env=clean_environment() | NOBODY | environment,
         capture_output=True,
@@ -34,7 +40,7 @@ def plan(directory: Path, **environment: str) -> subprocess.CompletedProcess[str
 def test_a_failure_has_its_exit_code_and_one_sentence_from_any_directory(tmp_path: Path) -> None:
     done = plan(tmp_path)
     assert done.returncode == 35, done.stderr
-    assert "ClickHouse does not answer at 127.0.0.1:1." in done.stderr
+    assert "ClickHouse does not answer at 127.0.0.1:1: nothing listens there." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "DEBUG" not in done.stderr, "[core] log_level of luigi.cfg"
 
