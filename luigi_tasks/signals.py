@@ -49,6 +49,7 @@ class _Stop:
 
     def __init__(self) -> None:
         self.asked_at: float | None = None
+        self._end: threading.Timer | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if multiprocessing.parent_process() is not None and number == signal.SIGINT:
@@ -56,7 +57,7 @@ class _Stop:
         if self.asked_at is None:
             self.asked_at = time.monotonic()
             self._tell(number)
-            _end_later(number)
+            self._end = _end_later(number)
             deadline.hurry(SECONDS_FOR_REQUESTS)
         elif time.monotonic() - self.asked_at < SECONDS_BEFORE_FORCE:
             return
@@ -69,6 +70,11 @@ class _Stop:
         if not children:
             raise Stopped(128 + number)
 
+    def forget(self) -> None:
+        """Let the process live on: what was asked to stop has stopped."""
+        if self._end:
+            self._end.cancel()
+
     def _tell(self, number: int) -> None:
         if multiprocessing.parent_process() is None:
             logger.warning(
@@ -78,10 +84,11 @@ class _Stop:
             )
 
 
-def _end_later(number: int) -> None:
+def _end_later(number: int) -> threading.Timer:
     timer = threading.Timer(MAX_SECONDS, _end, [number])
     timer.daemon = True
     timer.start()
+    return timer
 
 
 def _end(number: int) -> None:
@@ -107,9 +114,14 @@ def _ask_for_no_more_work(frame: FrameType | None) -> None:
 def install() -> None:
     """Be asked to stop by Ctrl-C and SIGTERM, from now to the end of the process."""
     if threading.current_thread() is threading.main_thread() and not _is_installed():
-        stop = _Stop()
-        for number in SIGNALS:
-            signal.signal(number, stop)
+        _install()
+
+
+def _install() -> _Stop:
+    stop = _Stop()
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    return stop
 
 
 def _is_installed() -> bool:
@@ -133,10 +145,11 @@ def terminated_as_exception() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    install()
+    stop = _install()
     try:
         yield
     finally:
+        stop.forget()
         for number, handler in before.items():
             signal.signal(number, handler)
 

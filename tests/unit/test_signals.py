@@ -49,6 +49,18 @@ class Slow(PipelineTask):
         (HERE / "begun-0").touch()
         time.sleep(100)
 """
+SURVIVOR = """
+import os, signal, time
+from luigi_tasks import signals
+signals.MAX_SECONDS = 0.2
+try:
+    with signals.terminated_as_exception():
+        os.kill(os.getpid(), signal.SIGTERM)
+except signals.Stopped:
+    pass
+time.sleep(1)
+print("alive")
+"""
 STUCK = """
 import sys, time
 from luigi_tasks import signals
@@ -150,6 +162,13 @@ def test_a_process_that_something_holds_ends_all_the_same(number: signal.Signals
         assert process.stdout.readline() == "held\n"
         assert process.wait(20) == 128 + number
     assert time.monotonic() - began < 20
+
+
+def test_a_process_goes_on_after_what_was_stopped() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SURVIVOR], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "alive\n", done.stderr
 
 
 def test_the_bound_is_below_half_a_minute() -> None:
