@@ -69,7 +69,7 @@ test: $(VENV)/installed-dev ## Run all tests, one file per processor core at a t
 
 quick: $(VENV)/installed-dev ## Run the tests of Python code that start no server: about a minute
 	@$(BIN)/python -m pytest $(IN_PARALLEL) tests/unit
-IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+IN_PARALLEL := --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, and look at the books
 	@CHAOS_KILLS=200 CHAOS_PENDING=1000000 CHAOS_OUTAGE=30 \

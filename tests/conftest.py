@@ -17,6 +17,7 @@ import clickhouse_connect
 import httpx
 import pytest
 from clickhouse_connect.driver.client import Client
+from xdist.scheduler import LoadFileScheduling
 
 from sandbox.private import read_password
 from tests.processes import (
@@ -37,17 +38,20 @@ os.environ["no_proxy"] = os.environ["NO_PROXY"] = "*"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SHARED_BUILDS = ("sample_build",)
-"""Fixtures that cost a dbt build: the tests that use one run in one process and share it."""
+SHARE_THE_SAMPLE = ("test_integrity.py", "test_tracking_plan_messages.py", "test_transports.py")
+"""Files whose tests use the fixture `sample_build`, which costs a dbt build."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a fixture in one process: the tests of a file, and those of a build."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        shared = [name for name in SHARED_BUILDS if name in fixtures]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+class _Scheduling(LoadFileScheduling):
+    """Keeps what shares a fixture in one process: the tests of a file, and those of a build."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "sample_build" if file.endswith(SHARE_THE_SAMPLE) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
