@@ -117,20 +117,15 @@ def test_a_run_that_is_stopped_does_not_wait_long_for_luigid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(central_scheduler, "START_SECONDS", 1.0)
-    before = signal.getsignal(signal.SIGTERM)
     with running_luigid(tmp_path) as server:
         scheduler = CentralScheduler(server.url)
-    try:
-        signals.install()
+    with signals.terminated_as_exception():
         with pytest.raises(Stopped):
             signal.raise_signal(signal.SIGTERM)
         began = time.monotonic()
         with pytest.raises(SystemExit):
             scheduler.add_task(worker="w", task_id=TASK, status="FAILED")
         assert time.monotonic() - began < central_scheduler.RESTART_SECONDS / 2
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_command_that_gets_no_work_says_why(
