@@ -71,7 +71,7 @@ quick: $(VENV)/installed-dev ## Run the tests of Python code that start no serve
 	@$(BIN)/python -m pytest $(IN_PARALLEL) tests/unit
 IN_PARALLEL := --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, and look at the books
+chaos: $(VENV)/installed-dev ## Kill the sender 200 times, with every fault, a full disk and clocks that are set, and look at the books
 	@CHAOS_KILLS=200 CHAOS_PENDING=1000000 CHAOS_OUTAGE=30 \
 		$(BIN)/python -m pytest tests/chaos -o log_cli=true -o log_cli_level=INFO
 

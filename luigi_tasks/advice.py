@@ -15,8 +15,9 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 logger = logging.getLogger("luigi-interface.clickhouse")
 
 NO_SPACE = (
-    "ClickHouse's disk is full. Free space there (see docs/operations.md, Purge the past) or add "
-    "some, then run again: what was not stored does not count."
+    "ClickHouse's disk is full. Add space, or free some that does not belong to this pipeline, "
+    "then run again: what was not stored does not count. A purge (docs/operations.md, Purge the "
+    "past) needs space itself: run it next."
 )
 MEMORY = (
     "The query needed more memory than ClickHouse may use. Run again when less is going on; if it "

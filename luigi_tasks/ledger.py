@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
-from luigi_tasks import clickhouse, config, queries, segment
+from luigi_tasks import advice, clickhouse, config, queries, segment
 from luigi_tasks.errors import LedgerUnwrittenError
 from luigi_tasks.invocation import utc_now
 from luigi_tasks.outbox import OutboxRow
@@ -204,7 +204,7 @@ class Ledger:
         """Write what is held.
 
         Raises:
-            LedgerUnwrittenError: ClickHouse stayed away; says what is not recorded.
+            LedgerUnwrittenError: ClickHouse stayed away or refuses; says what is not recorded.
         """
         self._writer.submit(self._write).result()
 
@@ -259,11 +259,12 @@ class Ledger:
         with self._lock:
             settled = [*self._append.settled, *self._settled]
         held, accepted = _rows(settled), _rows(item for item in settled if item.is_accepted)
+        waited = f" within {self._patience:g} s" if clickhouse.is_passing(error) else ""
         return LedgerUnwrittenError(
-            f"ClickHouse did not take the results of {held:,} {self.call} messages within "
-            f"{self._patience:g} s, {accepted:,} of which Segment had accepted ({error}). They "
-            "stay in the outbox and go out again with the same ids: run the same command within "
-            "Segment's dedupe window, which is a day, and no copy reaches a destination."
+            f"ClickHouse did not take the results of {held:,} {self.call} messages{waited}, "
+            f"{accepted:,} of which Segment had accepted ({error}). They stay in the outbox and go "
+            "out again with the same ids: run the same command within Segment's dedupe window, "
+            f"which is a day, and no copy reaches a destination. {advice.about(error)}".rstrip()
         )
 
 

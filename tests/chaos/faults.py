@@ -6,11 +6,19 @@ everything, whatever its seed.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Generic, TypeVar
+
+import pytest
+
+AT_LENGTH = pytest.mark.skipif(
+    "CHAOS_KILLS" not in os.environ, reason="it takes long: `make chaos` runs it"
+)
+"""Of tests that have no short version."""
 
 SEGMENT_TIMEOUT_SECONDS = 0.5
 """What the sender under test waits for an answer."""
@@ -96,6 +104,43 @@ POINTS = [
 
 BREAKABLE = [point for point in POINTS if point.server == "clickhouse"]
 """Where the connection to ClickHouse can break off."""
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """By how many seconds clocks are set, all at once; 0: that one stays right.
+
+    Attributes:
+        clickhouse: ClickHouse's clock.
+        machine: The clock of the sender's machine.
+        segment: Segment's clock, which is asked when a run starts.
+    """
+
+    clickhouse: float = 0.0
+    machine: float = 0.0
+    segment: float = 0.0
+
+    def __str__(self) -> str:
+        moved = [(name, seconds) for name, seconds in vars(self).items() if seconds]
+        return ", ".join(f"{name} {seconds:+g} s" for name, seconds in moved)
+
+
+CLOCK_STEPS = [
+    Step(clickhouse=2 * DAY),
+    Step(clickhouse=-3 * DAY),
+    Step(clickhouse=10),
+    Step(clickhouse=-10),
+    Step(machine=2 * DAY),
+    Step(machine=-3 * DAY),
+    Step(machine=10),
+    Step(machine=-10),
+    Step(2 * DAY, 2 * DAY, 2 * DAY),
+    Step(-3 * DAY, -3 * DAY, -3 * DAY),
+]
+"""The steps of ten seconds pass the comparison of the clocks when a run starts, as do the last two:
+everything is on one machine, or kept right by one time server that is wrong."""
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 

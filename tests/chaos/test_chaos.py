@@ -1,10 +1,10 @@
 """The sender against a world that breaks: whatever happens, the books are right at the end.
 
 Messages are put into the outbox, and the sender is started again and again, with either transport
-and one or several connections, with faults of Segment, of ClickHouse and of the network. It is
-killed, at any time or at a chosen moment such as between Segment's answer and the row in the
-ledger. After every run the invariants that hold at any instant are checked; now and then a run is
-left in peace, and then those of a finished delivery.
+and one or several connections, with faults of Segment, of ClickHouse and of the network, and with
+clocks that are set. It is killed, at any time or at a chosen moment such as between Segment's
+answer and the row in the ledger. After every run the invariants that hold at any instant are
+checked; now and then a run is left in peace, and then those of a finished delivery.
 
     CHAOS_SEED     replays the plan of a run; a failure names it
     CHAOS_KILLS    how many kills; the default keeps the test short
@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,12 +25,14 @@ import pytest
 
 from tests.chaos.faults import (
     BREAKABLE,
+    CLOCK_STEPS,
     POINTS,
     RATE_LIMIT,
     SEGMENT_FAULTS,
     SIGNALS,
     Deck,
     Point,
+    Step,
 )
 from tests.chaos.gate import Trap
 from tests.chaos.invariants import check_copies, check_instant, check_settled
@@ -58,6 +61,7 @@ FEWEST_PENDING = 15
 MOST_FAULTS = 7
 SHARE_OF_RECOVERIES = 0.2
 SHARE_OF_BREAKS = 0.25
+SHARE_OF_STEPS = 0.25
 SHARE_OF_KILLS = 0.8
 LONGEST_TO_A_KILL_SECONDS = 1.0
 
@@ -69,6 +73,7 @@ class Tally:
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     breaks: Counter[str] = field(default_factory=Counter)
+    steps: Counter[str] = field(default_factory=Counter)
     runs: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -91,6 +96,7 @@ class Tally:
             ("kills", self.kills),
             ("faults of Segment", self.faults),
             ("lost connections to ClickHouse", self.breaks),
+            ("steps of clocks", self.steps),
         ):
             lines.append(f"{sum(counts.values())} {title}")
             lines += [f"  {count:4} {name}" for name, count in sorted(counts.items())]
@@ -107,6 +113,7 @@ class Attack:
         self._random = random
         self._faults = Deck([*SEGMENT_FAULTS, RATE_LIMIT], random)
         self._breaks = Deck(BREAKABLE, random)
+        self._steps = Deck(CLOCK_STEPS, random)
         anytime: list[Point | None] = [None] * 4
         self._slot = world.new_slot()
         self._limited = 0
@@ -138,8 +145,23 @@ class Attack:
     def _enqueue(self, poison: int | None = None) -> None:
         random = self._random
         bad = random.choice((0, 0, 1, 3)) if poison is None else poison
+        if random.random() < SHARE_OF_STEPS:
+            self.world.set_clocks(self._step())
         self.world.enqueue(random, random.randrange(3, 25), random.randrange(5, 60), bad)
+        self.world.set_clocks(Step())
         self._slot = self.world.new_slot()
+
+    def _step(self) -> Step:
+        step = self._steps.deal()
+        self.tally.steps[str(step)] += 1
+        return step
+
+    def _step_meanwhile(self) -> threading.Timer:
+        """Set the clocks in a moment, when a run has begun or is about to compare them."""
+        moment = self._random.uniform(0, LONGEST_TO_A_KILL_SECONDS / 2)
+        timer = threading.Timer(moment, self.world.set_clocks, [self._step()])
+        timer.start()
+        return timer
 
     def _disturbed_run(self) -> None:
         random, world = self._random, self.world
@@ -148,6 +170,7 @@ class Attack:
         kill, point = self._kills.deal() if random.random() < SHARE_OF_KILLS else (None, None)
         through_gate = point is not None and point.server == "segment"
         way = random.choice(WAYS)
+        stepping = self._step_meanwhile() if random.random() < SHARE_OF_STEPS else None
         run = random.choice(self._senders).start(
             self._slot,
             "--segment-host",
@@ -158,6 +181,8 @@ class Attack:
             self._kill(run, kill, point)
         ended = run.ended()
         self.tally.runs[ended.status] += 1
+        if stepping:
+            stepping.join()
         self._count_faults(steps)
         if breaking:
             self._count_break(*breaking)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +25,7 @@ from tests.chaos.faults import (
     REQUEST_SECONDS,
     SEGMENT_TIMEOUT_SECONDS,
     STUCK,
+    Step,
 )
 from tests.chaos.gate import Gate
 from tests.conftest import ClickHouseServer, SegmentServer
@@ -106,6 +107,7 @@ class World:
     clickhouse_gate: Gate
     env: dict[str, str]
     log: Path
+    clock: Path
     due: dict[str, Due] = field(default_factory=dict)
     slots: int = 0
 
@@ -131,10 +133,10 @@ class World:
             self._insert(call, [message for message in made if message.call == call])
 
     def _insert(self, call: str, messages: Sequence[Due]) -> None:
-        now = datetime.now(timezone.utc)
+        now = self._outbox_end(call)
         rows = []
         for number, message in enumerate(messages):
-            at = now + timedelta(microseconds=number)
+            at = now + timedelta(microseconds=number + 1)
             entity = "customer" if call == "identify" else "order"
             event = "Order Completed" if call == "track" else ""
             size = len(message.text.encode())
@@ -150,6 +152,27 @@ class World:
             column_names=EVENT_COLUMNS,
             database=self.outbox.database,
         )
+
+    def _outbox_end(self, call: str) -> datetime:
+        """The end of the outbox, as the macro outbox_end has it, by the clock as it is set."""
+        ahead = round(self.clickhouse_gate.clock_ahead)
+        [(end,)] = self.outbox.rows(
+            f"select greatest(now64(6, 'UTC') + toIntervalSecond({ahead}),"
+            " (select max(settled_until) from {db}.segment_outbox_watermarks"
+            f" where call = '{call}'),"
+            f" (select max(enqueued_at) from {{db}}.segment_{call}_events))"
+        )
+        assert isinstance(end, datetime)
+        return end
+
+    def set_clocks(self, step: Step) -> None:
+        """Set the clocks by so much from the right time; a run that is under way has them too."""
+        self.clickhouse_gate.clock_ahead = step.clickhouse
+        # In one go: a run may read it at any time.
+        new = self.clock.with_suffix(".new")
+        new.write_text(f"{step.machine}")
+        new.replace(self.clock)
+        self.api("PATCH", "settings", json={"clock_offset_s": step.segment})
 
     def enqueue_many(self, tracks: int) -> None:
         """Put so many track events into the outbox, by SQL; they are not noted as due."""
@@ -211,10 +234,14 @@ class World:
         return [Arrived(*row) for row in rows]
 
     def calm(self) -> None:
-        """End everything that disturbs, but for poison; what was stuck can be sent then."""
+        """End everything that disturbs, but for poison; what was stuck can be sent then.
+
+        The clocks are right again.
+        """
         self.segment_gate.clear()
         self.clickhouse_gate.clear()
         self.api("DELETE", "settings")
+        self.set_clocks(Step())
         self.api("POST", "faults", json={"script": poison_rules()})
 
     def faults_left(self) -> int:
@@ -291,6 +318,8 @@ def make_world(
     """
     settings_file = directory / "luigi.cfg"
     settings_file.write_text(settings)
+    clock = directory / "clock"
+    clock.write_text("0")
     client = clickhouse.connect(autogenerate_session_id=False, tz_mode="aware")
     tables = Outbox(client, env["CLICKHOUSE_DATABASE"])
     with (
@@ -309,6 +338,7 @@ def make_world(
             "SEGMENT_HOST": url,
             "CLICKHOUSE_PORT": str(clickhouse_gate.port),
             "LUIGI_CONFIG_PATH": str(settings_file),
+            "CHAOS_CLOCK": str(clock),
         }
         try:
             yield World(
@@ -319,6 +349,7 @@ def make_world(
                 clickhouse_gate,
                 own_env,
                 directory / "sender.log",
+                clock,
             )
         finally:
             client.command(f"drop database {tables.database}")

@@ -12,23 +12,27 @@ from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT, clean_environment
 
 
-@pytest.fixture(scope="session")
-def delivery_tables(
-    clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """A database with the delivery tables as dbt makes them, to be copied."""
+def make_delivery_tables(server: ClickHouseServer, directory: Path) -> str:
+    """Make a database with the delivery tables as dbt makes them; return its name."""
     name = "delivery_tables"
-    directory = tmp_path_factory.mktemp(name)
     subprocess.run(
         [
             *(Path(sys.executable).with_name("dbt"), "run-operation", "create_delivery_tables"),
             *("--target-path", directory, "--log-path", directory),
         ],
         cwd=PROJECT,
-        env=clean_environment() | clickhouse_server.environment | {"CLICKHOUSE_DATABASE": name},
+        env=clean_environment() | server.environment | {"CLICKHOUSE_DATABASE": name},
         check=True,
     )
     return name
+
+
+@pytest.fixture(scope="session")
+def delivery_tables(
+    clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """A database with the delivery tables, to be copied."""
+    return make_delivery_tables(clickhouse_server, tmp_path_factory.mktemp("delivery_tables"))
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,16 @@
 """An INSERT that the embedded ClickHouse does not store is answered with ClickHouse's error."""
 
 import re
-import shutil
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.processes import process, sandbox_server, wait_ready
+from tests.processes import sandbox_server
+from tests.small_disk import server_with_a_small_disk
 
 MODULE = "sandbox.clickhouse"
-IN_A_SMALL_FILE_SYSTEM = 'mount -t tmpfs -o size=48m tmpfs "$1" && shift && exec "$@"'
 
 
 @pytest.fixture(scope="module")
@@ -157,25 +152,10 @@ def test_an_error_in_a_late_block(http):
     assert error_of(answer) == (469, "VIOLATED_CONSTRAINT")
 
 
-@contextmanager
-def server_with_a_small_disk(directory: Path) -> Iterator[str]:
-    """A server whose data directory has 48 MB, in a mount that only it sees."""
-    unshare = shutil.which("unshare")
-    command = [str(unshare), "--user", "--map-root-user", "--mount", "sh", "-c"]
-    if unshare is None or subprocess.run([*command, "true"], check=False).returncode:
-        pytest.skip("this machine does not let a user mount a file system")
-    directory.mkdir()
-    log = directory.with_name("server.log")
-    serve = [sys.executable, "-m", MODULE, "--no-password", "--path", str(directory), "--port", "0"]
-    arguments = [*command, IN_A_SMALL_FILE_SYSTEM, "sh", str(directory), *serve]
-    with process(arguments, log) as running:
-        yield wait_ready(running, log)
-
-
 def test_a_full_disk(tmp_path):
     with (
-        server_with_a_small_disk(tmp_path / "data") as url,
-        httpx.Client(base_url=url, timeout=60, trust_env=False) as http,
+        server_with_a_small_disk(tmp_path / "data", megabytes=48) as disk,
+        httpx.Client(base_url=disk.url, timeout=60, trust_env=False) as http,
     ):
         run(http, "CREATE TABLE t (s String CODEC(NONE)) ENGINE = MergeTree ORDER BY tuple()")
         rows = b"".join(uuid.uuid4().bytes.hex().encode() + b"\n" for _ in range(100_000))
