@@ -154,6 +154,7 @@ class Attack:
     def _step(self) -> Step:
         step = self._steps.deal()
         self.tally.steps[str(step)] += 1
+        logger.info("Clocks: %s", step)
         return step
 
     def _step_meanwhile(self) -> threading.Timer:
