@@ -18,7 +18,7 @@ from luigi_tasks import unreachable
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / ".ci" / "run"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
-PROGRAMS = ("chromium", "docker-compose", "git", "systemd-analyze")
+PROGRAMS = ("chromium", "docker-compose", "git", "systemd-analyze", "zsh")
 
 
 def run_script(
@@ -63,7 +63,7 @@ def test_a_failure_is_passed_on(tmp_path: Path, failing: str) -> None:
 
 
 def test_only_what_is_missing_is_installed(tmp_path: Path) -> None:
-    result = run_script(tmp_path, 'echo "make $*"', programs=("git", "docker-compose"))
+    result = run_script(tmp_path, 'echo "make $*"', programs=("git", "docker-compose", "zsh"))
     assert result.returncode == 0, result.stderr
     update, install = re.findall(r"(?m)^apt-get .*$", result.stdout)
     assert update.startswith("apt-get update")
