@@ -286,6 +286,7 @@ def advance_watermark(call: str) -> None:
                 ["call", "settled_until", "updated_at"],
                 [row],
                 ["LowCardinality(String)", "DateTime64(6, 'UTC')", "DateTime64(6, 'UTC')"],
-                token_source=["watermark", call, proposed.isoformat()],
+                # From where, too: `reconcile` may have set it back, and then it comes here again.
+                token_source=["watermark", call, current.isoformat(), proposed.isoformat()],
                 database=database,
             )
