@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from luigi_tasks import dictionary
+from tests.chaos.faults import AT_LENGTH
 from tests.conftest import ClickHouseServer
 from tests.integration.arriving import Arriving, while_it_arrives
 from tests.integration.incremental import Models
@@ -19,6 +20,7 @@ TABLES = {"customer": "shoppers", "document": "receipts", "document_item": "rece
 
 pytestmark = [
     pytest.mark.chaos,
+    AT_LENGTH,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
 ]
