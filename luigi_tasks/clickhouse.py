@@ -70,7 +70,7 @@ QUICK_SECONDS = 30.0
 """What is small is answered in this time, or not at all: a row that is read, a block of results."""
 
 TOLD_AFTER_SECONDS = 10.0
-"""A wait for an answer is told in the log after this time, and again after each as long."""
+"""Seconds after which the log mentions a wait for an answer, and between such lines."""
 
 CONNECT_SECONDS = 10.0
 """A connection comes about in this time, or not at all."""

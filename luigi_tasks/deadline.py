@@ -69,7 +69,7 @@ class _Exchange:
                 self._shut_down()
 
     def shorten(self, seconds: float) -> None:
-        """Let the deadline come in so many seconds at the latest; the caller holds the lock."""
+        """Move the deadline to at most `seconds` from now; the caller holds the lock."""
         self._timers.append(threading.Timer(seconds, self._end))
         self._start(self._timers[-1])
 
@@ -96,7 +96,7 @@ class _Exchange:
 
 
 def hurry(seconds: float) -> None:
-    """Let all requests of this process that are under way end within so many seconds."""
+    """End all requests of this process that are under way within `seconds`."""
     with _lock:
         for exchange in _under_way:
             exchange.shorten(seconds)
@@ -125,7 +125,7 @@ def _watched(connection: type) -> type:
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Sends the requests of a session, each within so many seconds.
+    """Sends the requests of a session, each within a total time in seconds.
 
     Args:
         seconds: How long a request may take, with its answer.

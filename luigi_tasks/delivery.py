@@ -48,7 +48,7 @@ MAX_FAILURES_ALONE = 12
 """So often a message is repeated that has no others to compare with: some 40 seconds."""
 
 MAX_PUT_OFF = 3
-"""So many batches of single users are put off before it counts as an outage."""
+"""Batches of single users that are put off before it counts as an outage."""
 
 Later = defaultdict[str, list[Ready]]
 """Messages that are delivered at the end of a page, by user."""

@@ -98,7 +98,7 @@ class Patience:
         return self._lost > self._budget
 
     def hold(self, seconds: float, why: str) -> None:
-        """Close the gate for so many seconds, which an earlier run was asked to wait."""
+        """Close the gate for `seconds`, which an earlier run was asked to wait."""
         with self._lock:
             self._closed, self._ask_at, self._why = True, time.monotonic() + seconds, why
 

@@ -81,7 +81,7 @@ enqueued_at <= {{ settled_until(call) }}
 
 {#-
     How many messages of a call are neither settled nor seen by the outbox, and the oldest. A day
-    counts as lost when it has {{ few_left_behind() }} messages or more and no ledger row.
+    counts as lost when it has few_left_behind messages or more and no ledger row.
 -#}
 {% macro left_behind(call) -%}
     select

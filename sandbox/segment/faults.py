@@ -26,7 +26,7 @@ class Fault:
         redirect: Location; the status is 302 unless ``status`` says otherwise.
         reset: Reset the connection "before" or "after" the messages are stored.
         refuse: Refuse connections; reset those that are open. Needs ``for_s``.
-        trickle_s: Answer with one byte every so many seconds, and never come to an end.
+        trickle_s: Seconds between the single bytes of an answer that has no end.
         delay_s: Seconds between storing the messages and answering.
         accept: Whether the messages are stored. Without it they are, except when the answer is a
             redirect, a status of 300 and above, or a connection that is reset before or refused.
