@@ -1,0 +1,99 @@
+"""Odd rows of an export become the right messages, warnings and failures.
+
+The cases stand in tests/integration/cases; one build makes all of them.
+"""
+
+import importlib
+import json
+import pkgutil
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from tests.conftest import ClickHouseServer
+from tests.integration import cases
+from tests.integration.cases.case import ABSENT, Case, Row
+from tests.integration.hostile_rows import Batch, Delivery
+from tests.integration.incremental import Models, create_landing, land
+
+CASES: list[Case] = [
+    case
+    for module in pkgutil.iter_modules(cases.__path__, f"{cases.__name__}.")
+    for case in getattr(importlib.import_module(module.name), "CASES", [])
+]
+
+MESSAGES = """
+select entity_id, if(call = 'identify', '', event) as event, message
+from (
+    select 'identify' as call, entity_id, event, message from {db}.segment_identify_events
+    union all select 'track', entity_id, event, message from {db}.segment_track_events
+)
+order by entity_id, event, JSONExtractString(message, 'timestamp')
+"""
+
+# dbt's Jinja reads the regular expressions in the macros as text of Python.
+pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
+
+
+class Found:
+    """What the build made of all cases, by SID."""
+
+    def __init__(self, models: Models) -> None:
+        self.messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.warnings: dict[str, set[str]] = defaultdict(set)
+        self.failures: dict[str, set[str]] = defaultdict(set)
+        for sid, _, message in models.rows(MESSAGES):
+            self.messages[sid].append(json.loads(message, parse_float=Decimal))
+        for table, column, found in (
+            ("segment_warnings", "warning_code", self.warnings),
+            ("segment_failed_events", "error_code", self.failures),
+        ):
+            for entity, code in models.rows(f"select entity_id, {column} from {{db}}.{table}"):
+                found[entity].add(code)
+
+
+@pytest.fixture(scope="module")
+def found(clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    client = clickhouse_server.connect()
+    own = uuid.uuid4().hex[:12]
+    landing = f"landing_{own}"
+    create_landing(client, landing)
+    now = datetime.now(timezone.utc)
+    rows: dict[str, list[Row]] = {
+        "customer": list(chain.from_iterable(case.customers for case in CASES)),
+        "document": list(chain.from_iterable(case.documents for case in CASES)),
+        "document_item": list(chain.from_iterable(case.lines for case in CASES)),
+    }
+    deliveries = [Delivery(table, of, now, "") for table, of in rows.items()]
+    land(client, landing, Batch(deliveries, []))
+    directory = tmp_path_factory.mktemp("cases")
+    models = Models(client, f"cases_{own}", landing, clickhouse_server.environment, directory)
+    models.build("build", "--exclude-resource-type", "unit_test")
+    return Found(models)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(found: Found, case: Case) -> None:
+    messages = [message for sid in case.sids for message in found.messages[sid]]
+    messages.sort(key=lambda message: message.get("event", ""))
+
+    pairs = zip(messages, case.messages, strict=False)
+    assert [_seen(message, expected) for message, expected in pairs] == list(case.messages)
+    assert len(messages) == len(case.messages), messages
+    assert set(chain.from_iterable(found.warnings[sid] for sid in case.sids)) == case.warnings
+    assert set(chain.from_iterable(found.failures[sid] for sid in case.sids)) == case.failures
+
+
+def _seen(value: Any, expected: Any) -> Any:
+    """The part of a value that an expected one says something about."""
+    if isinstance(expected, Mapping) and isinstance(value, Mapping):
+        return {key: _seen(value.get(key, ABSENT), wanted) for key, wanted in expected.items()}
+    if isinstance(expected, list) and isinstance(value, list) and len(value) == len(expected):
+        return [_seen(one, wanted) for one, wanted in zip(value, expected, strict=True)]
+    return value
