@@ -236,7 +236,11 @@ def open_shop(**settings: str) -> Iterator[Shop]:
         directory = Path(name)
         with service("sandbox.clickhouse", directory / "clickhouse", "--no-password") as (url, pid):
             port = str(urlsplit(url).port)
-            own = {"CLICKHOUSE_PORT": port, "RETAIL_PRO_SOURCE": "landing"}
+            own = {
+                "CLICKHOUSE_PORT": port,
+                "RETAIL_PRO_SOURCE": "landing",
+                "RETAIL_PRO_MAPPINGS": "tests/shop",
+            }
             shop = Shop(directory, pid, own | settings)
             shop.use()
             yield shop

@@ -27,6 +27,8 @@ PARTS = (
     "tests/dbt",
 )
 """Files and directories of the project that make up the code of a build."""
+MAPPINGS = "RETAIL_PRO_MAPPINGS"
+"""The variable that names a directory of mappings."""
 SETTINGS = ("CLICKHOUSE_", "DBT_", "RETAIL_PRO_", "SEGMENT_NAMESPACE")
 """Beginnings of the names of the environment variables that it reads."""
 WITHOUT_EFFECT = frozenset({"DBT_TARGET_PATH", "DBT_LOG_PATH"})
@@ -43,7 +45,7 @@ def fingerprint(project: Path, environment: Mapping[str, str]) -> str:
         environment: What dbt is started with. Passwords do not count.
     """
     found = hashlib.sha256()
-    for name in PARTS:
+    for name in (*PARTS, environment.get(MAPPINGS) or "seeds/shop"):
         path = project / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():

@@ -21,6 +21,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from sandbox.private import read_password
 from tests.processes import (
+    MAPPINGS,
     PROJECT,
     clean_environment,
     free_port,
@@ -229,6 +230,7 @@ def project_env(
         | {
             "CLICKHOUSE_DATABASE": f"retail_{own}",
             "RETAIL_PRO_DATABASE": f"retail_pro_{own}",
+            "RETAIL_PRO_MAPPINGS": MAPPINGS,
             "SEGMENT_HOST": segment_server.url,
             "SEGMENT_WRITE_KEY": "sandbox-write-key",
             "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg"),

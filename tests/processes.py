@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+MAPPINGS = "tests/shop"
+"""The mappings of the shop that the tests' exports are of, for RETAIL_PRO_MAPPINGS."""
 START_SECONDS = 60
 STOP_SECONDS = 20
 

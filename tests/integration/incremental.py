@@ -15,7 +15,7 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from luigi_tasks import dictionary
 from luigi_tasks.landing import LOADS_COLUMNS, Landing
 from tests.integration.hostile_rows import Batch, Delivery
-from tests.processes import PROJECT
+from tests.processes import MAPPINGS, PROJECT
 
 BUILD = ("build", "--exclude-resource-type", "test", "unit_test")
 RUN = ("run",)
@@ -158,6 +158,7 @@ class Models:
         environment: What points dbt at the server.
         directory: dbt's files.
         project: Directory of dbt_project.yml.
+        mappings: Directory of the shop's mappings, in the project.
     """
 
     client: Client
@@ -166,6 +167,7 @@ class Models:
     environment: dict[str, str]
     directory: Path
     project: Path = PROJECT
+    mappings: str = MAPPINGS
 
     def dbt(self, *arguments: str) -> dbtRunnerResult:
         """Run a command of dbt in this process, which saves the start of another one."""
@@ -178,6 +180,7 @@ class Models:
             patch.setenv("CLICKHOUSE_DATABASE", self.database)
             patch.setenv("RETAIL_PRO_DATABASE", self.landing)
             patch.setenv("RETAIL_PRO_SOURCE", "landing")
+            patch.setenv("RETAIL_PRO_MAPPINGS", self.mappings)
             patch.delenv("RETAIL_PRO_EXPORT_DIR", raising=False)
             return dbtRunner().invoke(
                 [

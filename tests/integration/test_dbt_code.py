@@ -59,11 +59,11 @@ def add_to(path: str) -> Callable[[Path], None]:
     [
         add_to("macros/cleaning/clean_sid.sql"),
         add_to("dbt_project/models/marts/orders.sql"),
-        add_to("seeds/reference/dummy_customers.csv"),
+        add_to("seeds/shop/dummy_customers.csv"),
         add_to("tests/dbt/integrity/rows_are_accounted_for.sql"),
         add_to("dbt_project.yml"),
         lambda project: (project / "macros" / "new.sql").touch(),
-        lambda project: (project / "seeds" / "reference" / "dummy_customers.csv").unlink(),
+        lambda project: (project / "seeds" / "shop" / "dummy_customers.csv").unlink(),
     ],
 )
 def test_another_file_is_other_code(

@@ -158,7 +158,7 @@ def test_changed_settings_make_all_messages_anew_and_send_what_was_held(
 
 def copy_of_the_project(directory: Path) -> Path:
     """A copy of what dbt reads, to be changed."""
-    for name in ("dbt_project", "macros", "seeds", "tests/dbt"):
+    for name in ("dbt_project", "macros", "seeds", "tests/dbt", "tests/shop"):
         shutil.copytree(PROJECT / name, directory / name)
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(PROJECT / name, directory / name)

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.conftest import ClickHouseServer, LuigiServer, SegmentServer
-from tests.processes import PROJECT, clean_environment
+from tests.processes import MAPPINGS, PROJECT, clean_environment
 
 BIN = Path(sys.executable).parent
 
@@ -51,6 +51,7 @@ class Shop:
                 "RETAIL_PRO_DATABASE": self.landing,
                 "RETAIL_PRO_EXPORT_DIR": str(self.export),
                 "RETAIL_PRO_SOURCE": "landing",
+                "RETAIL_PRO_MAPPINGS": MAPPINGS,
                 "SEGMENT_HOST": segment.url,
                 "SEGMENT_WRITE_KEY": "sandbox-write-key",
                 "LUIGI_HOST": "127.0.0.1",

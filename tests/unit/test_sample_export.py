@@ -17,6 +17,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SAMPLE, REFERENCE = ROOT / "seeds" / "sample", ROOT / "seeds" / "reference"
+SHOP, TEST_SHOP = ROOT / "seeds" / "shop", ROOT / "tests" / "shop"
 GENERATOR = ROOT / "benchmarks" / "make_sample_export.py"
 DICTIONARY = ROOT / "dbt_project/models/staging/retail_pro/_retail_pro__sources.yml"
 TABLES = ("customer", "document", "document_item")
@@ -81,12 +82,27 @@ def test_columns_are_in_the_data_dictionary(sample, table: str) -> None:
     assert set(sample[table][0]) <= {column["name"] for column in known}
 
 
-@pytest.mark.parametrize(("folder", "file"), [(SAMPLE, "_sample"), (REFERENCE, "_reference")])
-def test_every_seed_column_has_a_type_and_a_description(folder: Path, file: str) -> None:
-    properties = yaml.safe_load((folder / f"{file}__seeds.yml").read_text(encoding="utf-8"))
-    described = {seed["name"]: seed for seed in properties["seeds"]}
-    assert set(described) == {path.stem for path in folder.glob("*.csv")}
-    for name, seed in described.items():
+def described(path: Path) -> dict[str, dict]:
+    """Return the seeds that a YAML file describes, by name."""
+    properties = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {seed["name"]: seed for seed in properties["seeds"]}
+
+
+MAPPINGS = described(REFERENCE / "_mappings__seeds.yml")
+
+
+@pytest.mark.parametrize(
+    ("folder", "seeds"),
+    [
+        (SAMPLE, described(SAMPLE / "_sample__seeds.yml") | MAPPINGS),
+        (REFERENCE, described(REFERENCE / "_reference__seeds.yml")),
+        (SHOP, MAPPINGS),
+        (TEST_SHOP, MAPPINGS),
+    ],
+)
+def test_every_seed_column_has_a_type_and_a_description(folder: Path, seeds: dict) -> None:
+    assert set(seeds) == {path.stem for path in folder.glob("*.csv")}
+    for name, seed in seeds.items():
         header = (folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
         assert list(seed["config"]["column_types"]) == header
         assert [column["name"] for column in seed["columns"]] == header
@@ -164,13 +180,19 @@ def test_pure_returns_have_no_sale_money(sample) -> None:
     assert {(row["SALE_TOTAL_AMT"], row["SOLD_QTY"]) for row in returns} == {("0", "0")}
 
 
-def test_stores_of_the_sample_are_in_the_reference_seed(sample) -> None:
-    stores = read(REFERENCE / "stores.csv")
+def test_mappings_of_a_shop_are_delivered_empty() -> None:
+    assert {path.name: read(path) for path in SHOP.iterdir()} == {
+        f"{name}.csv": [] for name in MAPPINGS
+    }
+
+
+def test_stores_of_the_sample_are_in_its_mappings(sample) -> None:
+    stores = read(SAMPLE / "stores.csv")
     known = {(row["sbs_no"], row["store_code"]) for row in stores}
     assert len(known) == len(stores) == 9
     used = {(row["SBS_NO"], row["STORE_CODE"].upper()) for row in sample["document"]}
     assert known <= used
-    for row in [*stores, *read(REFERENCE / "subsidiaries.csv")]:
+    for row in [*stores, *read(SAMPLE / "subsidiaries.csv")]:
         ZoneInfo(row["time_zone"])
 
 

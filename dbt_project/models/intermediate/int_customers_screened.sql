@@ -18,6 +18,11 @@ dummies as (
         match_by,
         {{ comparable_name('value') }} as value
     from {{ ref('dummy_customers') }}
+    union all
+    select
+        'name' as match_by,
+        {{ comparable_name('name') }} as value
+    from {{ ref('dummy_names') }}
 
 ),
 

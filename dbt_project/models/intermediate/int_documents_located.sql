@@ -30,6 +30,16 @@ subsidiaries as (
 
 ),
 
+-- What the shop says counts before what is true elsewhere.
+shop_currencies as (
+
+    select
+        upper(trim(currency_name)) as shop_currency_name,
+        upper(trim(currency_code)) as shop_currency_code
+    from {{ ref('currency_names') }}
+
+),
+
 currencies as (
 
     select
@@ -37,6 +47,16 @@ currencies as (
         nullIf(currency_code, '') as currency,
         minor_units
     from {{ ref('currencies') }}
+    where currency_name not in (select shop_currency_name from shop_currencies)
+    union all
+    select
+        shop_currencies.shop_currency_name as known_currency_name,
+        codes.currency_code as currency,
+        any(codes.minor_units) as minor_units
+    from shop_currencies
+    inner join {{ ref('currencies') }} as codes
+        on shop_currencies.shop_currency_code = codes.currency_code
+    group by known_currency_name, currency
 
 ),
 

@@ -61,7 +61,17 @@ currencies as (
     select
         currency_code,
         groupUniqArray(currency_name) as names
-    from {{ ref('currencies') }}
+    from (
+        select
+            currency_name,
+            currency_code
+        from {{ ref('currencies') }}
+        union all
+        select
+            upper(trim(currency_name)) as currency_name,
+            upper(trim(currency_code)) as currency_code
+        from {{ ref('currency_names') }}
+    )
     group by currency_code
 
 ),
