@@ -13,7 +13,7 @@ toJSONString(cast(
                 (
                     {{ surely('order_id') }}, receipt_number,
                     {{ surely('total') }}, subtotal, {{ surely('revenue') }},
-                    {{ surely('tax') }}, {{ surely('shipping') }}, {{ surely('discount') }},
+                    {{ surely('tax') }}, {{ surely('shipping') }}, fee, {{ surely('discount') }},
                     {{ surely('currency') }},
                     sent_products,
                     store_name, store_code, subsidiary, payment_method, shipping_method,
@@ -34,6 +34,7 @@ toJSONString(cast(
                     revenue Decimal(38, 6),
                     tax Decimal(38, 6),
                     shipping Decimal(38, 6),
+                    fee Nullable(Decimal(38, 6)),
                     discount Decimal(38, 6),
                     currency String,
                     products {{ product_type() }},

@@ -1,6 +1,8 @@
 """docs/retail-pro.md names tests, columns, settings and codes that exist, and leaves none out."""
 
 import csv
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.integration import cases
 from tests.processes import PROJECT
 
 PAGE = (PROJECT / "docs" / "retail-pro.md").read_text(encoding="utf-8")
@@ -42,6 +45,12 @@ def pytests() -> Iterator[str]:
         yield from re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def odd_rows() -> Iterator[str]:
+    for module in pkgutil.iter_modules(cases.__path__, f"{cases.__name__}."):
+        for case in getattr(importlib.import_module(module.name), "CASES", []):
+            yield case.name
+
+
 def seed(name: str) -> list[list[str]]:
     path = PROJECT / "seeds" / "reference" / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
@@ -56,6 +65,15 @@ def test_every_case_names_tests_that_exist() -> None:
         named = re.findall(r"`(\w+)`", tests)
         assert named, f"case {number} names no test"
         assert set(named) <= known, f"case {number}: {set(named) - known}"
+
+
+def test_more_cases_name_tests_that_exist() -> None:
+    known = {*unit_tests(), *pytests(), *odd_rows()}
+    for case, done, tests in table("More cases"):
+        named = re.findall(r"`(\w+)`", tests)
+        assert named, f"{case} names no test"
+        assert done
+        assert set(named) <= known, f"{case}: {set(named) - known}"
 
 
 def test_every_test_of_a_case_is_named() -> None:

@@ -46,15 +46,19 @@ stores as (
         customer_sid,
         argMax(last_store_code, (order_count, last_order_at, store_key)) as favorite_store
     from (
+        -- An order may name its store by the number only.
         select
             customer_sid,
             store_key,
-            argMax(store_code, (occurred_at, store_code)) as last_store_code,
+            argMaxIf(
+                store_code, (occurred_at, store_code), store_code is not null
+            ) as last_store_code,
             count() as order_count,
             max(occurred_at) as last_order_at
         from counted
-        where kind = 'sale' and store_code is not null
+        where kind = 'sale'
         group by customer_sid, store_key
+        having last_store_code is not null
     ) as visits
     group by customer_sid
 

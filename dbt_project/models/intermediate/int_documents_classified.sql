@@ -18,8 +18,13 @@ counted as (
     select
         documents.*,
         line_totals.* except (document_sid),
-        line_totals.sale_lines > 0 or documents.claims_sale as is_sale,
-        line_totals.return_lines > 0 or documents.claims_return as is_return
+        line_totals.order_lines > 0 and line_totals.order_lines = line_totals.line_count
+            as has_order_lines_only,
+        -- Lines say more than the kind of the receipt.
+        has_order_lines_only and documents.is_told_by_kind as is_order,
+        line_totals.sale_lines > 0 or documents.claims_sale and not is_order as is_sale,
+        line_totals.return_lines > 0 or documents.claims_return and not is_order as is_return,
+        match(ifNull(documents.receipt_number, ''), '^([1-9]|[^-].*[1-9])') as has_number
     from documents
     left join line_totals on documents.row_key = line_totals.document_sid
 
@@ -33,12 +38,19 @@ classified as (
             is_held = 1, 'held',
             ifNull(status, 4) != 4, 'not_posted',
             -- A document gets its number when it is finished.
-            not match(ifNull(receipt_number, ''), '^([1-9]|[^-].*[1-9])'), 'not_posted',
-            receipt_type = 2, 'order_or_deposit',
+            not has_number and (
+                ifNull(receipt_number, '') = ''
+                or startsWith(receipt_number, '-')
+                or status is null and match(receipt_number, '^0+$')
+            ), 'not_posted',
+            receipt_type = 2 or is_order, 'order_or_deposit',
             (ifNull(subsidiary, ''), '') in (
                 select (sbs_no, store_code) from {{ ref('excluded_stores') }}
             )
             or (ifNull(subsidiary, ''), upper(ifNull(store_code, ''))) in (
+                select (sbs_no, upper(store_code)) from {{ ref('excluded_stores') }}
+            )
+            or (ifNull(subsidiary, ''), upper(ifNull(known_store_code, ''))) in (
                 select (sbs_no, upper(store_code)) from {{ ref('excluded_stores') }}
             ), 'excluded_store',
             not is_sale and not is_return, 'no_goods',
@@ -46,6 +58,7 @@ classified as (
         ) as non_event_reason,
         multiIf(
             document_sid is null or has(malformed_references, 'BT_CUID'), 'sid_malformed',
+            not has_number, 'receipt_number_unreadable',
             business_wall_time is null, 'timestamp_unreadable',
             occurred_at is null, 'timezone_unknown',
             notEmpty(unreadable_flags) or notEmpty(unreadable_line_flags), 'flag_unreadable',
@@ -54,6 +67,7 @@ classified as (
             has_sign_conflict or sold_quantity < 0 and has_return = 0, 'sign_conflict',
             line_count = 0 and not {{ var('send_documents_without_lines') }},
             'document_without_lines',
+            has_order_lines_only, 'order_lines_only',
             null
         ) as failure_code,
         arrayFilter(code -> code != '', [
@@ -61,8 +75,15 @@ classified as (
             if(unidentified_lines > 0, 'product_unidentified', ''),
             if(
                 undirected_lines = 0 and line_count > 0 and (
-                    abs(sold_quantity) != sold_line_quantity
-                    or abs(returned_quantity) != returned_line_quantity
+                    is_sale and sale_lines = 0
+                    or is_return and return_lines = 0
+                    or if(sold_quantity < 0, 0, sold_quantity) != ifNull(sold_line_quantity, 0)
+                    or abs(
+                        if(
+                            sold_quantity < 0 and ifNull(returned_quantity, 0) = 0,
+                            sold_quantity, returned_quantity
+                        )
+                    ) != ifNull(returned_line_quantity, 0)
                 ), 'quantities_differ', ''
             ),
             if(
@@ -74,4 +95,4 @@ classified as (
 
 )
 
-select * from classified
+select * except (is_order, has_number) from classified

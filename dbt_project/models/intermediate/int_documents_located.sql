@@ -70,13 +70,15 @@ matched as (
 
     select
         documents.*,
-        coalesce(by_number.known_store_name, by_code.known_store_name) as store_name,
-        coalesce(
-            nullIf(by_number.known_store_code, ''), nullIf(by_code.known_store_code, '')
+        -- One store: what the one of this number lacks is not taken from another of this code.
+        by_number.store_subsidiary != '' as is_known_by_number,
+        if(is_known_by_number, by_number.known_store_name, by_code.known_store_name)
+            as store_name,
+        nullIf(
+            if(is_known_by_number, by_number.known_store_code, by_code.known_store_code), ''
         ) as known_store_code,
         coalesce(
-            by_number.store_zone,
-            by_code.store_zone,
+            if(is_known_by_number, by_number.store_zone, by_code.store_zone),
             subsidiaries.subsidiary_zone,
             nullIf('{{ var("default_timezone") }}', '')
         ) as store_zone,
@@ -116,4 +118,4 @@ timed as (
 
 )
 
-select * from timed
+select * except (is_known_by_number) from timed

@@ -24,8 +24,9 @@ totals as (
     select
         document_sid,
         countIf(ifNull(measured_quantity, 1) != 0) as line_count,
-        countIf(direction = 'sale' and measured_quantity != 0) as sale_lines,
-        countIf(direction = 'return' and measured_quantity != 0) as return_lines,
+        countIf(direction = 'sale' and ifNull(measured_quantity, 1) != 0) as sale_lines,
+        countIf(direction = 'return' and ifNull(measured_quantity, 1) != 0) as return_lines,
+        countIf(item_type = 3 and ifNull(measured_quantity, 1) != 0) as order_lines,
         max(has_sign_conflict) as has_sign_conflict,
         arraySort(groupUniqArrayArray(
             arrayConcat(unreadable_numbers, missing_numbers)

@@ -92,12 +92,25 @@ orders as (
         documents.store_code as store_code,
         concat(
             ifNull(documents.subsidiary, ''), '-',
-            coalesce(documents.known_store_code, upper(documents.store_code), '')
+            coalesce(
+                documents.known_store_code,
+                concat('no-', toString(documents.store_no)),
+                upper(documents.store_code),
+                ''
+            )
         ) as store_key,
         coalesce(
             documents.store_name,
             nullIf(arrayStringConcat(arrayFilter(
-                part -> part is not null, [documents.subsidiary, documents.store_code]
+                part -> part is not null,
+                [
+                    documents.subsidiary,
+                    coalesce(
+                        documents.known_store_code,
+                        toString(documents.store_no),
+                        documents.store_code
+                    )
+                ]
             ), '-'), '')
         ) as store_name,
         documents.subsidiary as subsidiary,
@@ -110,6 +123,7 @@ orders as (
         amounts.revenue as revenue,
         amounts.tax as tax,
         amounts.shipping as shipping,
+        amounts.fee as fee,
         amounts.discount as discount,
         -- What is weighed is one piece on its line and may be 0.75 in the header.
         ifNull(

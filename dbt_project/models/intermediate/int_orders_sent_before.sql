@@ -76,7 +76,10 @@ select
     if(
         kind = 'sale',
         {{ amount_in('message', 'revenue') }},
-        -coalesce({{ amount_in('message', 'subtotal') }}, {{ amount_in('message', 'total') }})
+        -coalesce(
+            {{ amount_in('message', 'subtotal') }} + ifNull({{ amount_in('message', 'fee') }}, 0),
+            {{ amount_in('message', 'total') }}
+        )
     ) as revenue,
     arraySum(
         product -> JSONExtractUInt(product, 'quantity'),

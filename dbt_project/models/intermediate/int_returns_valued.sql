@@ -25,7 +25,12 @@ stated as (
             nullIf({{ round_to_minor_units('returned_amount', 'minor_units') }}, 0),
             header_subtotal
         ) as amount,
-        if(is_from_lines, line_tax, abs(coalesce(return_tax, line_tax))) as tax
+        if(is_from_lines, line_tax, abs(coalesce(return_tax, line_tax))) as tax,
+        -- The fee belongs to the whole document; what the sale holds the return does not.
+        if(total_fee > 0 and sale_fee is null, total_fee, null) as fee_left,
+        arrayFilter(stated -> stated is not null, [
+            header_total, transaction_return, transaction_return - fee_left
+        ]) as stated_totals
     from returns
 
 ),
@@ -35,8 +40,8 @@ judged as (
 
     select
         *,
-        has([header_total, transaction_return], amount) as fits_tax_included,
-        has([header_total, transaction_return], amount + tax) as fits_tax_added,
+        has(stated_totals, amount) as fits_tax_included,
+        has(stated_totals, amount + tax) as fits_tax_added,
         coalesce(
             uses_vat,
             if(fits_tax_included != fits_tax_added, fits_tax_included, null),
@@ -58,7 +63,9 @@ valued as (
                 ifNull(prices_include_tax, 0) = 1, amount,
                 amount + tax
             )
-        ) as total,
+        ) as total_without_fee,
+        if(total_without_fee + fee_left = transaction_return, fee_left, null) as fee,
+        total_without_fee + ifNull(fee, 0) as total,
         if(is_tax_known, tax, null) as known_tax,
         -- Without known tax all of it is taken off the customer's revenue.
         ifNull(known_tax, 0) + if(
@@ -81,26 +88,31 @@ select
         document_sid
     ) as order_id,
     total,
-    total - known_tax as subtotal,
+    total_without_fee - known_tax as subtotal,
     not_revenue - total as revenue,
     known_tax as tax,
     toDecimal128(0, 6) as shipping,
+    fee,
     toDecimal128(0, 6) as discount,
     if(undirected_lines > 0 or line_count = 0, returned_quantity, null) as header_quantity,
     coalesce(
         failure_code,
         multiIf(
             total is null, 'refund_amount_unknown',
-            return_subtotal * return_tax < 0, 'sign_conflict',
+            return_subtotal * return_tax < 0 or total < 0 or tax < 0, 'sign_conflict',
             null
         )
     ) as failure_code,
     arrayConcat(document_warnings, arrayFilter(code -> code != '', [
         if(not is_tax_known, 'refund_tax_unknown', ''),
+        if(total_fee != 0 and sale_fee is null and fee is null, 'fee_unexplained', ''),
         if(
-            return_lines > 0 and header_subtotal is not null
-            and abs(returned_amount - header_subtotal) > {{ rounding_tolerance('minor_units') }},
-            'lines_differ_from_header', ''
+            return_lines > 0 and not is_from_lines and not arrayExists(
+                stated -> ifNull(
+                    abs(returned_amount - stated) <= {{ rounding_tolerance('minor_units') }}, 0
+                ),
+                if(header_subtotal is null, [header_total, header_total - tax], [header_subtotal])
+            ), 'lines_differ_from_header', ''
         )
     ])) as warnings
 from valued

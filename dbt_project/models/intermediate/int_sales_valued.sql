@@ -21,16 +21,25 @@ amounts as (
             {{ round_to_minor_units('ifNull(sold_gift_card_amount, 0)', 'minor_units') }},
             toDecimal128(0, 6)
         ) as not_revenue,
-        sale_subtotal + shipping_charge + tax = sale_total as fits_tax_added,
-        sale_subtotal + shipping_charge = sale_total as fits_tax_included,
-        -- Whether a line's price holds the document's discount is for the exporter to say.
-        arrayMin(arrayMap(
-            amount -> abs(amount - sale_subtotal),
+        sale_total - shipping_charge - ifNull(sale_fee, 0) as goods_with_tax,
+        sale_subtotal + tax = goods_with_tax as fits_tax_added,
+        sale_subtotal = goods_with_tax as fits_tax_included,
+        -- Whether a line's price holds the document's discount is for the exporter to say. Without
+        -- a subtotal it may hold the tax, or not.
+        arrayExists(
+            amount -> arrayExists(
+                stated -> ifNull(
+                    abs(amount - stated) <= {{ rounding_tolerance('minor_units') }}, 0
+                ),
+                if(
+                    sale_subtotal is null, [goods_with_tax, goods_with_tax - tax], [sale_subtotal]
+                )
+            ),
             [
                 sold_amount, sold_amount_before_discount,
                 sold_amount_before_discount - document_discount
             ]
-        )) > {{ rounding_tolerance('minor_units') }} as differs_from_lines
+        ) as agrees_with_lines
     from sales
 
 ),
@@ -60,6 +69,7 @@ select
     revenue,
     tax,
     shipping_charge as shipping,
+    sale_fee as fee,
     greatest(document_discount, 0) as discount,
     if(undirected_lines > 0 or line_count = 0, sold_quantity, null) as header_quantity,
     coalesce(
@@ -76,6 +86,8 @@ select
             fits_tax_added != fits_tax_included and uses_vat != fits_tax_included,
             'vat_flag_contradicts_sums', ''
         ),
-        if(sale_lines > 0 and differs_from_lines, 'lines_differ_from_header', '')
+        -- Of an exchange it is said once, of the return.
+        if(not is_return and total_fee != 0 and fee is null, 'fee_unexplained', ''),
+        if(sale_lines > 0 and not agrees_with_lines, 'lines_differ_from_header', '')
     ])) as warnings
 from valued

@@ -54,6 +54,7 @@ documents as (
         {{ exported_number('SALE_TOTAL_AMT') }} as sale_total,
         {{ exported_number('SALE_TOTAL_TAX_AMT') }} as sale_tax,
         {{ exported_number('SHIPPING_AMT') }} as shipping,
+        {{ exported_number('TOTAL_FEE_AMT') }} as fee,
         abs({{ exported_number('RETURN_SUBTOTAL') }}) as header_amount,
         abs({{ exported_number('RETURN_SUBTOTAL_WITH_TAX') }}) as header_total,
         abs(sale_total - {{ exported_number('TRANSACTION_TOTAL_AMT') }}) as paid_back,
@@ -71,8 +72,9 @@ documents as (
 
 ),
 
--- (total, tax, shipping) of a sale. (total, tax, whether each is from lines) of a return, by
--- what the export says about tax; what is from lines is rounded, so it may be a coin off.
+-- (total, tax, shipping) of a sale. (total without fee, tax, whether each is from lines) of a
+-- return, by what the export says about tax; what is from lines is rounded, so it may be a coin
+-- off. Either may hold the fee of the document.
 candidates as (
 
     select
@@ -80,6 +82,7 @@ candidates as (
         min(day) as day,
         min(currency_name) as currency_name,
         max(is_unclear) as is_unclear,
+        groupArray(fee) as fees,
         groupArray((sale_total, sale_tax, shipping)) as sales,
         groupArrayArray(multiIf(
             header_total != 0, [(header_total, tax, is_from_lines, is_tax_from_lines)],
@@ -88,6 +91,7 @@ candidates as (
             [
                 (amount, tax, is_from_lines, is_tax_from_lines),
                 (amount + tax, tax, is_tax_from_lines, is_tax_from_lines),
+                (paid_back - fee, tax, is_from_lines, is_tax_from_lines),
                 (paid_back, tax, is_from_lines, is_tax_from_lines)
             ]
         )) as returns
@@ -114,7 +118,8 @@ orders as (
         sum(total) as total,
         sum(tax) as tax,
         sum(shipping) as shipping,
-        sum(revenue) as revenue
+        sum(revenue) as revenue,
+        sum(ifNull(fee, 0)) as held_fee
     from built_orders
     where failure_code is null
     group by sid, kind
@@ -126,12 +131,12 @@ compared as (
     select
         orders.*,
         candidates.* except (sid),
-        if(
+        (held_fee = 0 or has(fees, held_fee) and held_fee > 0) and if(
             orders.kind = 'sale',
             has(sales, (total, tax, shipping))
             {%- if not var('exclude_gift_cards') %} and revenue = total - tax - shipping{% endif %},
             is_unclear or arrayExists(
-                refund -> abs(refund.1 - total) <= coin * refund.3
+                refund -> abs(refund.1 - (total - held_fee)) <= coin * refund.3
                 and abs(refund.2 - ifNull(tax, refund.2)) <= coin * refund.4,
                 returns
             )

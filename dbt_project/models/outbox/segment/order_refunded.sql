@@ -17,7 +17,7 @@ rendered as (
                 ({{ consent() }}, tuple(email)),
                 (
                     {{ surely('order_id') }}, {{ surely('document_sid') }}, receipt_number,
-                    {{ surely('total') }}, subtotal, tax, {{ surely('currency') }},
+                    {{ surely('total') }}, subtotal, tax, fee, {{ surely('currency') }},
                     sent_products,
                     store_name, store_code, subsidiary, payment_method,
                     'retail_pro'
@@ -36,6 +36,7 @@ rendered as (
                     total Decimal(38, 6),
                     subtotal Nullable(Decimal(38, 6)),
                     tax Nullable(Decimal(38, 6)),
+                    fee Nullable(Decimal(38, 6)),
                     currency String,
                     products {{ product_type() }},
                     affiliation Nullable(String),

@@ -16,7 +16,8 @@ tidied as (
             'STORE_NO', 'SBS_NO', 'SHIP_METHOD', 'POST_DATE', 'CREATED_DATETIME', 'STATUS',
             'IS_HELD', 'RECEIPT_TYPE', 'INVC_POST_DATE', 'RETURN_SUBTOTAL',
             'RETURN_SUBTOTAL_WITH_TAX', 'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
-            'USE_VAT', 'REF_SALE_SID', 'MODIFIED_DATETIME', 'ROW_VERSION',
+            'USE_VAT', 'REF_SALE_SID', 'ORDER_TYPE', 'TOTAL_FEE_AMT', 'MODIFIED_DATETIME',
+            'ROW_VERSION',
         ]) }}
         {{ content_hash() }} as content_hash,
         _load_id,
@@ -55,12 +56,14 @@ typed as (
         {{ clean_decimal('SALE_TOTAL_TAX_AMT') }} as sale_tax,
         {{ clean_decimal('TOTAL_DISCOUNT_AMT') }} as discount,
         {{ clean_decimal('SHIPPING_AMT') }} as shipping,
+        {{ clean_decimal('TOTAL_FEE_AMT') }} as total_fee,
         {{ clean_decimal('RETURN_SUBTOTAL') }} as return_subtotal,
         {{ clean_decimal('RETURN_SUBTOTAL_WITH_TAX') }} as return_subtotal_with_tax,
         {{ clean_decimal('RETURN_TOTAL_TAX_AMT') }} as return_tax,
         {{ clean_decimal('TRANSACTION_TOTAL_AMT') }} as transaction_total,
         {{ clean_integer('STATUS') }} as status,
         {{ clean_integer('RECEIPT_TYPE') }} as receipt_type,
+        {{ clean_integer('ORDER_TYPE') }} as order_type,
         {{ clean_integer('ROW_VERSION') }} as row_version,
 
         -- flags
@@ -85,7 +88,7 @@ typed as (
         {{ unreadable_columns([
             'SOLD_QTY', 'RETURN_QTY', 'SALE_TOTAL_AMT', 'SALE_SUBTOTAL', 'SALE_TOTAL_TAX_AMT',
             'TOTAL_DISCOUNT_AMT', 'SHIPPING_AMT', 'RETURN_SUBTOTAL', 'RETURN_SUBTOTAL_WITH_TAX',
-            'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
+            'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT', 'TOTAL_FEE_AMT',
         ], clean_decimal) }} as unreadable_numbers,
         arrayConcat(
             {{ unreadable_columns(['STATUS', 'RECEIPT_TYPE'], clean_integer) }},
