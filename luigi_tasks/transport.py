@@ -1,6 +1,7 @@
 """The two ways in which a batch becomes a request: by the SDK, or by splicing text.
 
-    sdk     the messages are parsed and handed to the SDK, which encodes them again
+    sdk     the messages are parsed and handed to the SDK, which encodes them again; a batch with a
+            message that this would make too large goes out by wire
     wire    the texts that ClickHouse rendered are joined into the body as they are
 
 Both use the SDK's session, hence its connections, proxies and certificates, and send what the SDK
@@ -23,6 +24,8 @@ from segment.analytics import request
 from segment.analytics.oauth_manager import OauthManager
 from segment.analytics.utils import remove_trailing_slash
 from segment.analytics.version import VERSION
+
+from luigi_tasks.message_size import is_too_large_for_the_sdk
 
 logger = logging.getLogger("segment")
 """The SDK's: SEGMENT_DEBUG shows both transports in one log."""
@@ -66,21 +69,6 @@ class Transport(ABC):
             APIError: There is no token, or the answer is no success; some transports return it.
             RequestException: There is no answer, or it is a redirect.
         """
-
-
-class Sdk(Transport):
-    """The SDK's own encoding."""
-
-    def post(self, messages: Sequence[str], retry_count: int) -> requests.Response:
-        """Post a batch of JSON texts."""
-        return request.post(
-            self._address.key,
-            self._address.host,
-            timeout=self._address.timeout,
-            oauth_manager=self._address.token_manager,
-            retry_count=retry_count,
-            batch=json.loads(f"[{','.join(messages)}]"),
-        )
 
 
 class Wire(Transport):
@@ -132,6 +120,27 @@ class Wire(Transport):
         }
         self._settings = dict(session.merge_environment_settings(url, {}, None, None, None))
         return session.prepare_request(requests.Request("POST", url, headers=headers))
+
+
+class Sdk(Transport):
+    """The SDK's own encoding; the texts themselves where its escapes make one of them too large."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self._wire = Wire(address)
+
+    def post(self, messages: Sequence[str], retry_count: int) -> requests.Response:
+        """Post a batch of JSON texts."""
+        if any(map(is_too_large_for_the_sdk, messages)):
+            return self._wire.post(messages, retry_count)
+        return request.post(
+            self._address.key,
+            self._address.host,
+            timeout=self._address.timeout,
+            oauth_manager=self._address.token_manager,
+            retry_count=retry_count,
+            batch=json.loads(f"[{','.join(messages)}]"),
+        )
 
 
 TRANSPORTS: dict[str, type[Transport]] = {"sdk": Sdk, "wire": Wire}

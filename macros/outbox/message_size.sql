@@ -1,6 +1,6 @@
 {#-
-    Bytes of the message that a body becomes: messageId and timestamp, which are of one length,
-    are spliced in where its first brace is.
+    Bytes of UTF-8 of the message that a body becomes, as it is posted: messageId and timestamp,
+    which are of one length, are spliced in where its first brace is.
 -#}
 {% macro message_size(body) -%}
 length({{ body }}) + 86

@@ -194,6 +194,24 @@ def test_everything_arrives_once_and_in_order_per_user(
     assert outbox.pending("track") == 0
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("name", ["é" * 14_700, "漢" * 9_800, '","' * 6_500])
+def test_a_message_that_only_escapes_make_too_large_arrives(
+    name: str,
+    transport: str,
+    outbox: Outbox,
+    segment_server: SegmentServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEGMENT_TRANSPORT", transport)
+    large = {"userId": "1", "event": "Order Completed", "properties": {"name": name}}
+    outbox.enqueue("track", [*orders(3), large])
+    counts = deliver("track", [])
+    assert (counts.accepted, counts.rejected, counts.requests) == (4, 0, 1)
+    arrived = [item["message"] for item in segment_server.messages(state="accepted")]
+    assert arrived[-1]["properties"] == large["properties"]
+
+
 def test_a_users_messages_take_one_connection(outbox: Outbox) -> None:
     outbox.enqueue("track", [*orders(50), *orders(50)])
     lanes: dict[str, set[int]] = defaultdict(set)

@@ -4,18 +4,23 @@ import json
 from typing import Any
 
 import pytest
-from segment.analytics.consumer import MAX_MSG_SIZE
 
 from luigi_tasks import preflight
+from luigi_tasks.message_size import MAX_MESSAGE_BYTES, most_sdk_bytes, rendered_bytes
 from luigi_tasks.preflight import Ready, Refusal
 from tests.unit.outbox_rows import body, row
+
+
+def compact(message: dict[str, Any]) -> str:
+    """A message as ClickHouse renders it."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 def test_a_good_message_is_ready_with_the_size_of_its_encoding() -> None:
     message = body(properties={"name": "Müller 漢字 😀", "total": 12.5})
     checked = preflight.check(row(json.dumps(message, ensure_ascii=False)))
     assert isinstance(checked, Ready)
-    assert checked.row.message == json.dumps(message)
+    assert checked.row.message == compact(message)
     assert checked.size == len(json.dumps(message))
 
 
@@ -28,7 +33,7 @@ def test_the_size_of_a_plain_message_is_never_too_small(
     text = json.dumps(message, ensure_ascii=False, separators=separators)
     if "\x7f" in name:
         text = json.dumps(message)
-    size = preflight.most_bytes(text)
+    size = most_sdk_bytes(text)
     assert size >= len(text.encode())
     assert size >= len(json.dumps(message))
 
@@ -40,12 +45,12 @@ def test_a_plain_message_goes_out_as_it_is() -> None:
     assert checked.row is plain
 
 
-def test_a_plain_message_that_may_be_too_large_is_measured() -> None:
-    padded = json.dumps(body(properties={"name": "a,b:" * 8000}))
-    assert preflight.most_bytes(padded) > MAX_MSG_SIZE
+def test_a_plain_message_is_measured_as_it_was_rendered() -> None:
+    padded = compact(body(properties={"name": "a,b:" * 8000}))
+    assert rendered_bytes(padded) < MAX_MESSAGE_BYTES < most_sdk_bytes(padded)
     checked = preflight.check(row(padded)._replace(is_plain=True))
     assert isinstance(checked, Ready)
-    assert checked.size == len(padded)
+    assert checked.size == most_sdk_bytes(padded)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +146,16 @@ def test_an_anonymous_message_is_sent() -> None:
 
 
 @pytest.mark.parametrize(("extra", "fits"), [(0, True), (1, False)])
-def test_the_limit_of_32_kb_holds_for_the_encoded_form(extra: int, fits: bool) -> None:
-    room = MAX_MSG_SIZE - len(json.dumps(body(properties={"name": ""})))
-    name = "é" * (room // 6) + "x" * (room % 6 + extra)
-    checked = preflight.check(row(json.dumps(body(properties={"name": name}), ensure_ascii=False)))
+@pytest.mark.parametrize("is_plain", [True, False])
+@pytest.mark.parametrize("letter", ["x", "é", "漢", "😀"])
+def test_the_limit_of_32_kb_holds_for_the_bytes_of_utf_8(
+    letter: str, is_plain: bool, extra: int, fits: bool
+) -> None:
+    room = MAX_MESSAGE_BYTES - len(compact(body(properties={"name": ""})))
+    size = len(letter.encode())
+    name = letter * (room // size) + "x" * (room % size + extra)
+    message = row(compact(body(properties={"name": name})))._replace(is_plain=is_plain)
+    checked = preflight.check(message)
     assert isinstance(checked, Ready) == fits
     if isinstance(checked, Refusal):
         assert checked.reason_code == "message_too_large"

@@ -9,6 +9,7 @@ import requests
 from segment.analytics import request
 from segment.analytics.oauth_manager import OauthManager
 
+from luigi_tasks.message_size import MAX_MESSAGE_BYTES
 from luigi_tasks.transport import TRANSPORTS, Address
 from tests.unit.outbox_rows import body
 
@@ -77,6 +78,29 @@ def test_the_requests_differ_in_nothing_that_segment_sees(
     first, second = server.options
     first.pop("allow_redirects")  # Its default.
     assert second == first
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("é" * 10_000, id="escapes"),
+        pytest.param('","' * 6_000, id="no more than escapes of quotes"),
+        pytest.param("a, b: c " * 4_060, id="as large as it may be"),
+    ],
+)
+def test_a_batch_that_the_sdk_would_make_too_large_goes_out_by_wire(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(monkeypatch)
+    large = json.dumps(body(properties={"name": name}), ensure_ascii=False, separators=(",", ":"))
+    in_its_form = len(json.dumps(json.loads(large)))
+    assert len(large.encode()) <= MAX_MESSAGE_BYTES
+    TRANSPORTS["sdk"](Address("http://127.0.0.1", KEY, (1, 1))).post([*TEXTS, large], 0)
+    [sent] = server.requests
+    text = sent.body if isinstance(sent.body, bytes) else (sent.body or "").encode()
+    goes_by_wire = large.encode() in text
+    assert goes_by_wire == (in_its_form > MAX_MESSAGE_BYTES)
+    assert parsed(sent)["batch"] == [json.loads(text) for text in [*TEXTS, large]]
 
 
 def test_the_text_of_a_message_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
