@@ -36,6 +36,7 @@ class BuildOutbox(SlotTask):
         """Build, and mark the slot."""
         if not config.is_dry_run():
             readiness.check_namespace()
+            readiness.check_rows()
         clocks.check()
         with Lease(), TaskProgress(self, "dbt build") as progress:
             clickhouse.check_for_dbt()

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from luigi_tasks import advice, clickhouse, cluster, config, leash, signals
+from luigi_tasks import advice, clickhouse, cluster, config, leash, origin, signals
 from luigi_tasks.errors import BuildFailedError, ConfigurationError
 
 logger = logging.getLogger("luigi-interface.dbt")
@@ -163,6 +163,9 @@ def environment() -> dict[str, str]:
     }
     if source.export_dir and not environment.get("RETAIL_PRO_SOURCE"):
         environment["RETAIL_PRO_SOURCE"] = "landing"
+    # Of the directory dbt asks only whether it is the sample's, and by its name.
+    is_sample = source.export_dir and origin.is_sample(source.export_dir)
+    environment["RETAIL_PRO_EXPORT_DIR"] = origin.SAMPLE if is_sample else ""
     return environment
 
 

@@ -24,6 +24,7 @@ from luigi_tasks import (
     dictionary,
     export_check,
     export_file,
+    origin,
     terminal,
 )
 from luigi_tasks.errors import ClickHouseUnavailableError
@@ -110,6 +111,7 @@ class LoadExport(PipelineTask):
             ClickHouseUnavailableError: ClickHouse does not answer.
             ConfigurationError: A clock is wrong; nothing was loaded.
             AnotherRunError: Another run loads an export, for longer than this one waits.
+            AnotherOriginError: The sample would meet the rows of a shop.
         """
         clocks.check()
         tables = dictionary.load(config.dbt().project_dir)
@@ -117,6 +119,7 @@ class LoadExport(PipelineTask):
         # Each byte is read twice: by the check and by the load.
         total = 2 * sum(path.lstat().st_size for path in paths.values())
         with Lease(purpose=LANDING), TaskProgress(self, "load export") as progress:
+            origin.refuse_another(self.directory)
             meter = _Meter(progress, total)
             files = _check_all(paths, meter)
             reports = self._load_all(tables, files, meter)

@@ -4,6 +4,7 @@ Segment would not say it: it answers 200 all the same.
 
 - *namespace*: the placeholder is refused outside the sandbox. Every copy of this project starts
   with it, and Segment deduplicates message ids over all of its customers.
+- *rows*: the sample, an invented chain, is for the sandbox only.
 - *write key*: Segment's CDN serves the settings of every source, and 404 for an unknown key
   ("Cannot GET - Invalid path or write key provided."). The API takes an unknown key with 200 and
   drops everything.
@@ -22,7 +23,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from luigi_tasks import config, deadline
+from luigi_tasks import config, deadline, origin
 from luigi_tasks.errors import ConfigurationError, CredentialsRefusedError
 
 logger = logging.getLogger("luigi-interface.readiness")
@@ -49,6 +50,24 @@ def check_namespace() -> None:
         )
 
 
+def check_rows() -> None:
+    """Refuse the sample for anything but the sandbox: its rows, and what was built from them.
+
+    Raises:
+        ConfigurationError: The settings, or the database, are those of the sample.
+    """
+    host = config.segment().host
+    if config.is_sandbox(host):
+        return
+    if origin.reads_the_sample() or origin.of_database() == "sample":
+        raise ConfigurationError(
+            f"The rows are those of the sample, and {host} is no sandbox: nothing was sent. Set "
+            "RETAIL_PRO_EXPORT_DIR to the directory of your export, or RETAIL_PRO_SOURCE=landing "
+            "for tables of your own, and CLICKHOUSE_DATABASE to a database that the sample was "
+            "not built in."
+        )
+
+
 def check(key: str) -> None:
     """Check everything; report what cannot be checked.
 
@@ -56,10 +75,11 @@ def check(key: str) -> None:
         key: Segment's write key.
 
     Raises:
-        ConfigurationError: The namespace or the region is wrong.
+        ConfigurationError: The namespace or the region is wrong, or the rows are the sample's.
         CredentialsRefusedError: Segment does not know the write key.
     """
     check_namespace()
+    check_rows()
     if config.readiness().check_source:
         _check_source(key)
 

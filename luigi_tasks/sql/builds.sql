@@ -23,3 +23,15 @@ select table, name, type
 from system.columns
 where database = {database:String}
 order by table, position
+
+-- name: origin_of_database
+-- Whose rows the last build read that noted it.
+select argMax(origin, finished_at)
+from {database:Identifier}.segment_build_progress
+where origin != ''
+
+-- name: origin_of_landing
+-- Whose exports were loaded. As the macro origin_of_landing has it.
+select distinct
+    if(match(file, '(^|/)seeds/sample/[a-z_]+[.]csv$'), 'sample', 'shop') as origin
+from {database:Identifier}.loads

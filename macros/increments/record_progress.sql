@@ -15,7 +15,8 @@
         {%- endif -%}
     {%- endfor -%}
 insert into {{ target.schema }}.segment_build_progress
-select '{{ call }}', staged_until, fingerprint, {{ finished_at() }}, '{{ invocation_id }}'
+(call, staged_until, fingerprint, finished_at, dbt_invocation_id, origin)
+select '{{ call }}', staged_until, fingerprint, {{ finished_at() }}, '{{ invocation_id }}', '{{ origin() }}'
 from {{ target.schema }}.int_build_scope
 {% endmacro %}
 
@@ -44,6 +45,7 @@ greatest(
 {#- Insert of a note that makes the next build work on all rows. -#}
 {% macro forgotten_fingerprint() -%}
 insert into {{ target.schema }}.segment_build_progress
+(call, staged_until, fingerprint, finished_at, dbt_invocation_id)
 select call, max(staged_until), '', {{ finished_at() }}, '{{ invocation_id }}'
 from {{ target.schema }}.segment_build_progress
 group by call

@@ -135,6 +135,7 @@
             'fingerprint': "String",
             'finished_at': "DateTime64(6, 'UTC')",
             'dbt_invocation_id': "String",
+            'origin': "LowCardinality(String)",
         },
         'engine': "engine = " ~ replicated('MergeTree') ~ " order by (call, finished_at)
     settings " ~ window ~ " = 100",

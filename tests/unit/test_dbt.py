@@ -111,14 +111,20 @@ def test_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("export_dir", "source", "expected"),
-    [("", "", ""), ("seeds/sample", "", "landing"), ("seeds/sample", "seeds", "seeds")],
+    [
+        ("", "", ("", "")),
+        ("seeds/sample", "", ("landing", "seeds/sample")),
+        ("/app/seeds/sample/", "seeds", ("seeds", "seeds/sample")),
+        ("/exports/today", "", ("landing", "")),
+    ],
 )
 def test_an_export_is_read_from_the_landing_tables(
-    export_dir: str, source: str, expected: str, monkeypatch: pytest.MonkeyPatch
+    export_dir: str, source: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETAIL_PRO_EXPORT_DIR", export_dir)
     monkeypatch.setenv("RETAIL_PRO_SOURCE", source)
-    assert dbt.environment()["RETAIL_PRO_SOURCE"] == expected
+    given = dbt.environment()
+    assert (given["RETAIL_PRO_SOURCE"], given["RETAIL_PRO_EXPORT_DIR"]) == expected
 
 
 def test_settings_of_dbt_for_another_project_do_not_reach_a_sync(
