@@ -51,12 +51,14 @@ The database {{ found }} the sample, and this command reads the export of a shop
     )) -%}
     {{- return(run_query(
         "select distinct if(match(file, '(^|/)seeds/sample/[a-z_]+[.]csv$'), 'sample', 'shop') from " ~ loads
-    ).columns[0].values() | list if loads else []) -}}
+    ).rows | map('first') | list if loads else []) -}}
 {% endmacro %}
 
 {#- Whose rows the last build read that noted it; empty when none did. -#}
 {% macro origin_of_database() %}
-    {{- return(run_query(
-        'select argMax(origin, finished_at) from ' ~ target.schema ~ ".segment_build_progress where origin != ''"
-    ).columns[0].values()[0]) -}}
+    {%- set noted = run_query(
+        'select origin from ' ~ target.schema ~ ".segment_build_progress where origin != ''"
+        ~ ' order by finished_at desc limit 1'
+    ).rows | map('first') | list -%}
+    {{- return(noted[0] if noted else '') -}}
 {% endmacro %}
