@@ -140,6 +140,18 @@
         'engine': "engine = " ~ replicated('MergeTree') ~ " order by (call, finished_at)
     settings " ~ window ~ " = 100",
     },
+    'segment_message_basis': {
+        'columns': {
+            'kind': "LowCardinality(String)",
+            'entity_id': "String",
+            'content': "UInt64",
+            'rules': "LowCardinality(String)",
+            'state': "Enum8('told' = 1, 'behind' = 2, 'withheld' = 3)",
+            'noted_at': "DateTime64(6, 'UTC')",
+        },
+        'engine': "engine = " ~ replicated('ReplacingMergeTree(noted_at)') ~ " order by (kind, entity_id)
+    settings index_granularity = 256, " ~ window ~ " = 100",
+    },
     'segment_outbox_watermarks': {
         'columns': {
             'call': "LowCardinality(String)",

@@ -20,7 +20,10 @@
         }],
         'settings': {'index_granularity': 256},
         'pre_hook': "{{ refuse_lost_events('" ~ call ~ "') }}",
-        'post_hook': "{{ record_progress('" ~ call ~ "') }}",
+        'post_hook': [
+            "{{ " ~ {'identify': 'note_customers', 'track': 'note_orders'}[call] ~ "() }}",
+            "{{ record_progress('" ~ call ~ "') }}",
+        ],
     }) -}}
 {% endmacro %}
 
@@ -48,6 +51,34 @@ select
         '' as payload_hash,
         toUInt32(0) as generation,
         toDateTime64(0, 6, 'UTC') as last_enqueued_at
+    where false
+{%- endif -%}
+{%- endmacro %}
+
+{#-
+    The last messages themselves, of a CTE with message_id and last_enqueued_at, by the sort key of
+    the event table being built.
+-#}
+{% macro last_messages(said) -%}
+{%- if is_incremental() -%}
+select
+        message_id,
+        user_id,
+        anonymous_id,
+        message
+    from {{ this }}
+    where (enqueued_at, message_id) in (
+        select
+            last_enqueued_at,
+            message_id
+        from {{ said }}
+    )
+{%- else -%}
+select
+        toUUID('00000000-0000-0000-0000-000000000000') as message_id,
+        '' as user_id,
+        '' as anonymous_id,
+        '' as message
     where false
 {%- endif -%}
 {%- endmacro %}

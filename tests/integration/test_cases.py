@@ -1,6 +1,6 @@
 """Odd rows of an export become the right messages, warnings and failures.
 
-The cases stand in tests/integration/cases; one build makes all of them.
+The cases stand in tests/integration/cases; one build makes all of them, and one what comes later.
 """
 
 import importlib
@@ -8,7 +8,7 @@ import json
 import pkgutil
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from itertools import chain
@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import ClickHouseServer
 from tests.integration import cases
-from tests.integration.cases.case import ABSENT, Case, Row
+from tests.integration.cases.case import ABSENT, Case, Later, Row
 from tests.integration.hostile_rows import Batch, Delivery
 from tests.integration.incremental import Models, create_landing, land
 
@@ -31,10 +31,12 @@ CASES: list[Case] = [
 MESSAGES = """
 select entity_id, if(call = 'identify', '', event) as event, message
 from (
-    select 'identify' as call, entity_id, event, message from {db}.segment_identify_events
-    union all select 'track', entity_id, event, message from {db}.segment_track_events
+    select 'identify' as call, entity_id, event, message, enqueued_at
+    from {db}.segment_identify_events
+    union all
+    select 'track', entity_id, event, message, enqueued_at from {db}.segment_track_events
 )
-order by entity_id, event, JSONExtractString(message, 'timestamp')
+order by entity_id, event, enqueued_at
 """
 
 # dbt's Jinja reads the regular expressions in the macros as text of Python.
@@ -58,23 +60,30 @@ class Found:
                 found[entity].add(code)
 
 
+def deliver(models: Models, cases: Sequence[Case | Later]) -> None:
+    """Put the rows of all cases into the landing tables, as another pipeline does."""
+    rows: dict[str, list[Row]] = {
+        "customer": list(chain.from_iterable(case.customers for case in cases)),
+        "document": list(chain.from_iterable(case.documents for case in cases)),
+        "document_item": list(chain.from_iterable(case.lines for case in cases)),
+    }
+    now = datetime.now(timezone.utc)
+    deliveries = [Delivery(table, of, now, "") for table, of in rows.items()]
+    land(models.client, models.landing, Batch(deliveries, []))
+
+
 @pytest.fixture(scope="module")
 def found(clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory) -> Found:
     client = clickhouse_server.connect()
     own = uuid.uuid4().hex[:12]
     landing = f"landing_{own}"
     create_landing(client, landing)
-    now = datetime.now(timezone.utc)
-    rows: dict[str, list[Row]] = {
-        "customer": list(chain.from_iterable(case.customers for case in CASES)),
-        "document": list(chain.from_iterable(case.documents for case in CASES)),
-        "document_item": list(chain.from_iterable(case.lines for case in CASES)),
-    }
-    deliveries = [Delivery(table, of, now, "") for table, of in rows.items()]
-    land(client, landing, Batch(deliveries, []))
     directory = tmp_path_factory.mktemp("cases")
     models = Models(client, f"cases_{own}", landing, clickhouse_server.environment, directory)
+    deliver(models, CASES)
     models.build("build", "--exclude-resource-type", "unit_test")
+    deliver(models, [case.later for case in CASES])
+    models.build("build", "--selector", "changes", "--exclude-resource-type", "unit_test")
     return Found(models)
 
 

@@ -1,5 +1,6 @@
 -- Orders that came due and cannot be sent as they are now, such as one that came back with an
--- unknown currency or held, as they were said last. They go on counting for their customer.
+-- unknown currency, as they were said last. They go on counting for their customer, unless
+-- Segment was told that they are cancelled.
 with orders as (
 
     select * from {{ ref('orders') }}
@@ -14,6 +15,14 @@ unsendable_documents as (
         document_sid
     from orders
     where failure_code is not null
+    union all
+    -- A sale that is a return now.
+    select
+        buyer_sid,
+        document_sid
+    from orders
+    group by buyer_sid, document_sid
+    having countIf(kind = 'sale') = 0
     union all
     select
         buyer_sid,
@@ -53,9 +62,10 @@ last_messages as (
     select
         entity_id as document_sid,
         if(event = 'Order Refunded', 'return', 'sale') as kind,
+        argMax(event, enqueued_at) as last_event,
         argMax(message, enqueued_at) as message,
         argMax(user_id, enqueued_at) as customer_sid,
-        minIf(occurred_at, event != 'Order Updated') as occurred_at
+        minIf(occurred_at, event in ('Order Completed', 'Order Refunded')) as occurred_at
     from {{ ref('segment_track_events') }}
     where (enqueued_at, message_id) in (select * from sent)
     group by document_sid, kind
@@ -88,6 +98,7 @@ select
 from last_messages
 where
     customer_sid != ''
+    and last_event != 'Order Cancelled'
     -- What was said of one customer and is another's now counts for neither.
     and (customer_sid, document_sid) in (select * from unsendable_documents)
     and (document_sid, kind) not in (select * from sendable_orders)

@@ -37,4 +37,13 @@ due as (
 )
 
 select * from sendable
-where (entity_id, event) not in (select * from due)
+where
+    (entity_id, event) not in (select * from due)
+    -- Of a user who was suppressed when they came.
+    and (entity_id, if(event = 'Order Refunded', 'return', 'sale')) not in (
+        select
+            document_sid,
+            kind
+        from {{ ref('int_order_changes') }}
+        where basis_state = 'withheld'
+    )

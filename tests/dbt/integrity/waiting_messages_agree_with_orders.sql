@@ -1,7 +1,8 @@
 -- Sums per event, day and currency that differ between the messages that wait to be sent and the
--- orders. Only the last message of each sale and refund: an earlier one keeps what it said. Not
--- those of orders that may not be sent any more, nor what unsendable_rows lists, such as a refund
--- that has changed.
+-- orders. Only the last message of each sale and refund, and of these such as say what would be said
+-- now: an earlier one keeps what it said, and so does one that a mapping or a variable has changed
+-- since, which the export has not. That a change of the export is told is the business of
+-- changed_orders_are_told.
 with waiting as (
 
     select *
@@ -30,17 +31,17 @@ orders as (
 
 ),
 
-changed_refunds as (
+said_now as (
 
-    select entity_id from {{ ref('order_refunded') }}
-    where
-        (buyer_sid, row_key) in (select * from waiting_documents)
-        and (entity_id, {{ payload_hash('body') }}) not in (
-            select
-                entity_id,
-                payload_hash
-            from waiting
-        )
+    {% for messages, kind in [('order_completed', 'sale'), ('order_refunded', 'return')] -%}
+        {{ 'union all' if not loop.first }}
+        select
+            entity_id,
+            '{{ kind }}' as kind,
+            {{ payload_hash('body') }} as payload_hash
+        from {{ ref(messages) }}
+        where (buyer_sid, row_key) in (select * from waiting_documents)
+    {% endfor %}
 
 ),
 
@@ -69,20 +70,7 @@ messages as (
     from waiting
     where
         message_id in (select message_id from last_events)
-        and (entity_id, kind) in (
-            select
-                source_sid,
-                kind
-            from orders
-        )
-        and not (kind = 'return' and entity_id in (select entity_id from changed_refunds))
-        and (entity_id, kind) not in (
-            select
-                entity_id,
-                kind
-            from {{ ref('oversized_orders') }}
-            where (buyer_sid, row_key) in (select * from waiting_documents)
-        )
+        and (entity_id, kind, payload_hash) in (select * from said_now)
 
 ),
 

@@ -1,6 +1,6 @@
 -- Valid JSON with somebody to belong to, the row's own ids, no null (which erases a trait at
--- Segment, and is said only if the variable erase_emptied_traits is true) and a type that fits
--- the call.
+-- Segment: said of a customer who has no sales any more, else only if the variable
+-- erase_emptied_traits is true) and a type that fits the call.
 with messages as (
 
     select * from {{ ref('segment_identify_outbox') }}
@@ -32,7 +32,15 @@ where
     -- A null outside of quoted text. An identify may have one to erase a trait.
     or (
         not ({{ var('erase_emptied_traits') }} and call = 'identify')
-        and match(replaceRegexpAll(message, '"(\\\\.|[^"\\\\])*"', ''), 'null')
+        and match(
+            replaceRegexpAll(
+                if(
+                    call = 'identify', replaceRegexpAll(
+                        message, '"(averageOrderValue|firstOrderAt|lastOrderAt)":null,?', ''
+                    ), message
+                ), '"(\\\\.|[^"\\\\])*"', ''
+            ), 'null'
+        )
     )
     or not match(
         JSONExtractString(message, 'timestamp'),

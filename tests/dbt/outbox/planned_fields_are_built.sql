@@ -1,6 +1,7 @@
 -- Fields that the SQL renders otherwise than the tracking plan says, and fields of only one of
 -- the two. Read from the types in the definitions of the message models, so that it holds
 -- whatever the data. messageId and timestamp are put in front when a message is entered.
+-- An Order Cancelled is cut out of the message before it, which may be an Order Updated.
 -- depends_on: {{ ref('identify') }}
 -- depends_on: {{ ref('order_completed') }}
 -- depends_on: {{ ref('order_refunded') }}
@@ -32,7 +33,9 @@
         {%- else -%}
             {%- set field = (path[-1] ~ '.' ~ name if path[-1] else name) if name
                 else (path[-1] ~ '[]' if path[-1] else '') -%}
-            {%- do built.append([event, field, json_types[kind], 0 if absent else 1]) if field -%}
+            {%- if field and not (event == 'Order Cancelled' and name in left_out_when_cancelled()) -%}
+                {%- do built.append([event, field, json_types[kind], 0 if absent else 1]) -%}
+            {%- endif -%}
             {%- do path.append(field) if kind in ('Tuple', 'Array') -%}
         {%- endif -%}
     {%- endfor -%}

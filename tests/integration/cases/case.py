@@ -16,6 +16,15 @@ _SIDS = count(710_000_000_000_000_001)
 
 
 @dataclass(frozen=True)
+class Later:
+    """Rows that come later: newer versions, or new ones."""
+
+    documents: Sequence[Row] = ()
+    lines: Sequence[Row] = ()
+    customers: Sequence[Row] = ()
+
+
+@dataclass(frozen=True)
 class Case:
     """Rows of an export, and all that must come of them.
 
@@ -24,8 +33,10 @@ class Case:
         documents: Rows of document.csv.
         lines: Rows of document_item.csv.
         customers: Rows of customer.csv.
-        messages: Every message about these documents and customers, ordered by event. A message
-            is compared only where this says something; ABSENT says that a key is missing.
+        later: Rows that come after the first build.
+        messages: Every message about these documents and customers, ordered by event and
+            then by entry. A message is compared only where this says something; ABSENT says that a
+            key is missing.
         warnings: Every code in `segment_warnings` about them.
         failures: Every code in `segment_failed_events` about them.
     """
@@ -34,6 +45,7 @@ class Case:
     documents: Sequence[Row] = ()
     lines: Sequence[Row] = ()
     customers: Sequence[Row] = ()
+    later: Later = Later()
     messages: Sequence[Mapping[str, Any]] = ()
     warnings: frozenset[str] | set[str] = frozenset()
     failures: frozenset[str] | set[str] = frozenset()
@@ -41,7 +53,8 @@ class Case:
     @property
     def sids(self) -> list[str]:
         """The SIDs of its documents and customers, which no other case has."""
-        return [row["SID"] for row in (*self.documents, *self.customers)]
+        rows = (*self.documents, *self.customers, *self.later.documents, *self.later.customers)
+        return list(dict.fromkeys(row["SID"] for row in rows))
 
 
 def new_sid() -> str:
@@ -102,3 +115,8 @@ def customer(**changes: str) -> Row:
         "CREATED_DATETIME": "2026-01-01T10:00:00-05:00",
         "ACTIVE": "1",
     } | changes
+
+
+def newer(row: Row, **changes: str) -> Row:
+    """A later version of a row, with these changes."""
+    return row | {"MODIFIED_DATETIME": "2026-05-06T10:00:00-04:00"} | changes

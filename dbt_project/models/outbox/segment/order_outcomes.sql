@@ -38,6 +38,15 @@ messages as (
 
 ),
 
+withheld as (
+
+    select entity_id from {{ source('segment_delivery', 'segment_message_basis') }}
+    where kind in ('sale', 'return') and state = 'withheld'
+    -- As a setting, because unit tests put a query in the table's place.
+    settings final = 1
+
+),
+
 explained as (
 
     select
@@ -47,6 +56,7 @@ explained as (
         coalesce(
             documents.non_event_reason,
             orders.exclusion_reason,
+            if(documents.document_sid in (select entity_id from withheld), 'suppressed', null),
             {{ "if(orders.customer_sid is null and orders.row_key != '', 'guest', null)"
                 if var('guest_orders') == 'skip' else 'null' }}
         ) as non_event_reason,

@@ -1,13 +1,32 @@
 {{ config(**event_table('track')) }}
 
-with completed_and_refunded as (
+with changes as (
 
-    select * from {{ ref('order_completed') }}
+    select * from {{ ref('int_order_changes') }}
+
+),
+
+changed_sales as (
+
+    select * from changes
+    where kind = 'sale' and is_changed
+
+),
+
+completed_and_refunded as (
+
+    select
+        *,
+        'sale' as kind
+    from {{ ref('order_completed') }}
     where
         {{ message_size('body') }} <= {{ most_message_bytes() }}
         and {{ of_changed_documents() }}
     union all
-    select * from {{ ref('order_refunded') }}
+    select
+        *,
+        'return' as kind
+    from {{ ref('order_refunded') }}
     where
         {{ message_size('body') }} <= {{ most_message_bytes() }}
         and {{ of_changed_documents() }}
@@ -23,6 +42,7 @@ updated as (
     where
         {{ message_size('body') }} <= {{ most_message_bytes() }}
         and {{ of_changed_documents() }}
+        and entity_id in (select document_sid from changed_sales)
 
 ),
 
@@ -32,41 +52,108 @@ latest as (
 
 ),
 
--- What was said last about each sale, whether it is sent yet or not.
-said as (
+-- What was said last about each sale that changed, whether it is sent yet or not.
+last_of_sales as (
 
     select
         entity_id,
-        argMax(message_id, last_enqueued_at) as message_id,
-        argMax(payload_hash, last_enqueued_at) as payload_hash,
-        argMax(generation, last_enqueued_at) as generation
+        argMax(event, latest.last_enqueued_at) as last_event,
+        argMax(message_id, latest.last_enqueued_at) as message_id,
+        argMax(payload_hash, latest.last_enqueued_at) as last_payload_hash,
+        argMax(generation, latest.last_enqueued_at) as last_generation,
+        max(latest.last_enqueued_at) as last_enqueued_at
     from latest
-    where event in ('Order Completed', 'Order Updated')
+    where
+        event in ('Order Completed', 'Order Updated', 'Order Cancelled')
+        and entity_id in (select document_sid from changed_sales)
     group by entity_id
 
 ),
 
--- A sale and a refund happen once: what has an event already is not due. A sale that has one
--- and says something else now is updated. The version hashes the message before it too, as that
--- of customers does.
+last_messages as (
+
+    {{ last_messages('last_of_sales') }}
+
+),
+
+said as (
+
+    select
+        last_of_sales.entity_id as sale_sid,
+        last_of_sales.last_event as last_event,
+        last_of_sales.message_id as last_message_id,
+        last_of_sales.last_payload_hash as last_payload_hash,
+        last_of_sales.last_generation as last_generation,
+        last_messages.user_id as last_user_id,
+        last_messages.anonymous_id as last_anonymous_id,
+        last_messages.message as last_message
+    from last_of_sales
+    inner join last_messages on last_of_sales.message_id = last_messages.message_id
+
+),
+
+-- The text of a message that was restored from the ledger is lost, and with it what to cancel.
+cancelled as (
+
+    select
+        said.*,
+        changed_sales.modified_at as occurred_at,
+        {{ cancelled_message('said.last_message') }} as body
+    from said
+    inner join changed_sales on said.sale_sid = changed_sales.document_sid
+    where
+        changed_sales.says_no_sale
+        and said.last_event != 'Order Cancelled'
+        and said.last_message != ''
+        and said.last_user_id not in (
+            select trim(user_id) as suppressed_id from {{ ref('suppressed_users') }}
+        )
+
+),
+
+-- A sale and a refund happen once: what has an event already is not due. A sale that has one,
+-- and that the export has changed, is updated or cancelled. The version hashes the message
+-- before it too, as that of customers does.
 due as (
 
     select
-        completed_and_refunded.* except (buyer_sid, row_key),
+        completed_and_refunded.* except (buyer_sid, row_key, kind),
         '' as version,
         toUInt32(0) as generation
     from completed_and_refunded
     left anti join latest
         on completed_and_refunded.entity_id = latest.entity_id
         and completed_and_refunded.event = latest.event
+    where (completed_and_refunded.entity_id, completed_and_refunded.kind) not in (
+        select
+            document_sid,
+            kind
+        from changes
+        where basis_state = 'withheld'
+    )
     union all
     select
         updated.* except (buyer_sid, row_key, payload_hash),
-        {{ chained_version('updated.payload_hash', 'said.message_id') }} as version,
-        said.generation as generation
+        {{ chained_version('updated.payload_hash', 'said.last_message_id') }} as version,
+        said.last_generation as generation
     from updated
-    inner join said on updated.entity_id = said.entity_id
-    where updated.payload_hash != said.payload_hash
+    inner join said on updated.entity_id = said.sale_sid
+    where
+        updated.payload_hash != said.last_payload_hash
+        or updated.user_id != said.last_user_id
+    union all
+    select
+        'track' as call,
+        'Order Cancelled' as event,
+        last_user_id as user_id,
+        last_anonymous_id as anonymous_id,
+        'order' as entity,
+        sale_sid as entity_id,
+        occurred_at,
+        body,
+        {{ chained_version(payload_hash('body'), 'last_message_id') }} as version,
+        last_generation as generation
+    from cancelled
 
 )
 

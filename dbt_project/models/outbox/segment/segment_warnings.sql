@@ -6,6 +6,7 @@ with warned as (
         source_sid as entity_id,
         if(kind = 'sale', 'Order Completed', 'Order Refunded') as event_type,
         arrayJoin(warnings) as warning_code,
+        '' as detail,
         _file,
         _line,
         _loaded_at as created_at
@@ -17,6 +18,7 @@ with warned as (
         source_sid as entity_id,
         'Identify' as event_type,
         arrayJoin(warnings) as warning_code,
+        '' as detail,
         _file,
         _line,
         _loaded_at as created_at
@@ -28,10 +30,28 @@ with warned as (
         entity_id,
         '' as event_type,
         'version_conflict' as warning_code,
+        '' as detail,
         '' as _file,
         0 as _line,
         last_loaded_at as created_at
     from {{ ref('stg_retail_pro__version_conflicts') }}
+    union all
+    select
+        'order' as entity_type,
+        orders.source_sid as entity_id,
+        'Order Updated' as event_type,
+        'customer_changed' as warning_code,
+        if(
+            moved_orders.last_user_id = '', 'It was a guest\'s.',
+            concat('It was customer ', moved_orders.last_user_id, '\'s.')
+        ) as detail,
+        orders._file as _file,
+        orders._line as _line,
+        orders._loaded_at as created_at
+    from {{ ref('orders') }} as orders
+    inner join {{ ref('moved_orders') }} as moved_orders
+        on orders.document_sid = moved_orders.entity_id
+    where orders.kind = 'sale' and orders.failure_code is null and orders.exclusion_reason is null
 
 ),
 
@@ -47,6 +67,7 @@ select
     warned.event_type as event_type,
     warned.warning_code as warning_code,
     reasons.warning_message as warning_message,
+    warned.detail as detail,
     warned._file as file,
     warned._line as line,
     warned.created_at as created_at

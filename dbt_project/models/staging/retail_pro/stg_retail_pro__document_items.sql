@@ -16,6 +16,7 @@ tidied as (
             'POST_DATE', 'ROW_VERSION',
         ]) }}
         {{ content_hash() }} as content_hash,
+        {{ order_content('document_item') }} as order_content,
         _load_id,
         _file,
         _line,
@@ -66,6 +67,7 @@ typed as (
 
         -- origin
         content_hash,
+        order_content,
         _load_id,
         _file,
         _line,

@@ -20,6 +20,7 @@ tidied as (
             'ROW_VERSION',
         ]) }}
         {{ content_hash() }} as content_hash,
+        {{ order_content('document') }} as order_content,
         _load_id,
         _file,
         _line,
@@ -100,6 +101,7 @@ typed as (
 
         -- origin
         content_hash,
+        order_content,
         _load_id,
         _file,
         _line,

@@ -1,0 +1,23 @@
+{#-
+    The documents of rows of a staging model that have come since the last build that came to its
+    end, with a content that no row of the same key had before. document: the column or expression
+    with the document.
+-#}
+{% macro rows_that_came_anew(staged, document) -%}
+{%- set has_come -%}
+{{ '_loaded_at' if execute and works_on_everything() else '_staged_at' }} > {{ built_until() }}
+{%- endset -%}
+select {{ document }} as document_sid
+    from {{ staged }}
+    where
+        {{ has_come }}
+        and (row_key, content_hash) not in (
+            select
+                row_key,
+                content_hash
+            from {{ staged }}
+            where
+                not ({{ has_come }})
+                and row_key in (select row_key from {{ staged }} where {{ has_come }})
+        )
+{%- endmacro %}
