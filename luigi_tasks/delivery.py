@@ -11,6 +11,7 @@ Meanwhile the next page is read, and the ledger is written.
 - A batch that fails while others are accepted is halved by users until the message that causes it
   stands alone. That one is stuck (`stuck`): it stays in the outbox with what its user has behind
   it, and the rest is delivered.
+- What belongs to a suppressed user is settled without being sent.
 - When Segment refuses us, not a message, the task stops at once and rejects nothing.
 - Without the lease nothing is sent (`lease`).
 """
@@ -61,6 +62,7 @@ class Counts:
     total: int = 0
     accepted: int = 0
     rejected: int = 0
+    suppressed: int = 0
     requests: int = 0
     repeated: int = 0
     sent_bytes: int = 0
@@ -69,12 +71,14 @@ class Counts:
     @property
     def settled(self) -> int:
         """Messages that will not be sent again."""
-        return self.accepted + self.rejected
+        return self.accepted + self.rejected + self.suppressed
 
     def __str__(self) -> str:
         parts = [f"{self.accepted:,} of {self.total:,} accepted"]
         if self.rejected:
             parts.append(f"{self.rejected:,} rejected")
+        if self.suppressed:
+            parts.append(f"{self.suppressed:,} of suppressed users, not sent")
         if pending := max(0, self.total - self.settled):
             parts.append(f"{pending:,} pending")
         if self.stuck:
@@ -226,8 +230,11 @@ class Delivery:
 
     def _ready(self, rows: Iterable[OutboxRow]) -> Iterator[Ready]:
         """The messages that may be sent, checked as they are needed."""
-        refused = []
+        refused, suppressed = [], []
         for row in rows:
+            if row.is_suppressed:
+                suppressed.append(row)
+                continue
             checked = preflight.check(row)
             if isinstance(checked, Ready):
                 yield checked
@@ -235,6 +242,8 @@ class Delivery:
                 refused.append(checked)
         if refused:
             self._record_refusals(refused)
+        if suppressed:
+            self._record_suppressed(suppressed)
 
     def _record_refusals(self, refused: list[Refusal]) -> None:
         self._ledger.record_refusals(refused)
@@ -250,6 +259,17 @@ class Delivery:
             )
         with self._lock:
             self.counts.rejected += len(refused)
+            self._on_change(self.counts)
+
+    def _record_suppressed(self, rows: list[OutboxRow]) -> None:
+        self._ledger.record_suppressed(rows)
+        logger.info(
+            "Not sent, because their users are suppressed: %s %s messages.",
+            f"{len(rows):,}",
+            self.call,
+        )
+        with self._lock:
+            self.counts.suppressed += len(rows)
             self._on_change(self.counts)
 
     def _deliver(

@@ -57,6 +57,9 @@ ATTEMPTS = {
     "message_ids": "Array(UUID)",
 }
 
+SUPPRESSED = "suppressed"
+"""The reason code of what is not sent because its user is suppressed."""
+
 Row = dict[str, Any]
 
 
@@ -199,6 +202,11 @@ class Ledger:
             answer = ("rejected", refusal.reason_code, refusal.detail, 0, 0)
             settled.append(self._settle([refusal.row], answer, batch_id, now))
         self._record(settled)
+
+    def record_suppressed(self, rows: Sequence[OutboxRow]) -> None:
+        """Keep that messages of suppressed users are settled and were never sent (attempt 0)."""
+        answer = ("resolved", SUPPRESSED, "The user is on the list of suppressed users.", 0, 0)
+        self._record([self._settle(rows, answer, uuid4(), utc_now())])
 
     def flush(self) -> None:
         """Write what is held.

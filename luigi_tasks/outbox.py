@@ -46,6 +46,7 @@ class OutboxRow(NamedTuple):
         is_plain: ClickHouse has found nothing that the preflight would have to look at.
         user: Whose messages wait while this one cannot be delivered: its user, or for a guest its
             document, since the id of a store's guests is shared.
+        is_suppressed: Its user is on the list of suppressed users, so it must not be sent.
     """
 
     message_id: str
@@ -59,6 +60,7 @@ class OutboxRow(NamedTuple):
     lane: int = 0
     is_plain: bool = False
     user: str = ""
+    is_suppressed: bool = False
 
     @property
     def enqueued_at(self) -> datetime:

@@ -23,6 +23,7 @@ where cityHash64(if(user_id = '', anonymous_id, user_id)) % {shards:UInt16} = {s
 -- `is_plain` is true only for messages that luigi_tasks/preflight.py would certainly pass, but for
 -- their size; those in doubt are looked at there. ClickHouse's parser reads numbers as floats, so a
 -- text that it writes again as it was has no number that a float would change, and no odd escapes.
+-- `is_suppressed` is as the list of suppressed users is now, whoever was on it when the message entered.
 with
     page as (
         select
@@ -77,7 +78,10 @@ select
             ),
             '}'
         ) as is_plain,
-    if(user_id = '', concat('guest ', entity_id), user_id) as user
+    if(user_id = '', concat('guest ', entity_id), user_id) as user,
+    user_id != '' and user_id in (
+        select trim(suppressed_users.user_id) from {database:Identifier}.suppressed_users
+    ) as is_suppressed
 from page
 order by enqueued_at, message_id
 

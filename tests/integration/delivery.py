@@ -161,10 +161,10 @@ def waits() -> list[float]:
 def send(outbox: Outbox, waits: list[float]) -> Send:
     """Sends what an outbox shows, without really waiting."""
 
-    def run(call: str = "track") -> sender.Counts:
+    def run(call: str = "track", **options: Any) -> sender.Counts:
         with Lease() as lease, Ledger(uuid.uuid4(), SLOT, call) as ledger:
             key = "sandbox-write-key"
-            delivery = sender.Delivery(call, key, ledger, lease, sleep=waits.append)
+            delivery = sender.Delivery(call, key, ledger, lease, sleep=waits.append, **options)
             return delivery.drain(reader.cut(call))
 
     return run

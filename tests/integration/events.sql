@@ -30,3 +30,9 @@ create table {database}.segment_failed_events
     resolved UInt8
 )
 engine = Memory;
+
+create table {database}.suppressed_users
+(
+    user_id String
+)
+engine = Memory;

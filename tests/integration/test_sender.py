@@ -72,6 +72,40 @@ def test_a_second_run_sends_nothing(
     assert segment_server.stats()["received"] == 3
 
 
+def test_nothing_leaves_for_a_suppressed_user(
+    outbox: Outbox, send: Send, segment_server: SegmentServer, settings: SetSetting
+) -> None:
+    settings("delivery", "page_messages", 2)
+    settings("delivery", "watermark_lag_seconds", 0)
+    ids = outbox.enqueue("track", orders(4))
+    outbox.client.command(
+        f"insert into {outbox.database}.suppressed_users values ('5001'), (' 5003 ')"
+    )
+    counts = send()
+    assert (counts.accepted, counts.suppressed, counts.settled) == (2, 2, 4)
+    arrived = [item["message"]["messageId"] for item in segment_server.messages()]
+    assert arrived == [ids[0], ids[2]]
+    assert {outbox.ledger()[ids[number]] for number in (1, 3)} == {
+        ("resolved", "suppressed", 0, 0)
+    }
+    assert outbox.pending("track") == 0
+    reader.advance_watermark("track")
+    assert reader.watermark("track").settled_until > reader.EPOCH
+
+
+def test_who_is_suppressed_while_a_page_is_sent_is_found_on_the_next_one(
+    outbox: Outbox, send: Send, segment_server: SegmentServer, settings: SetSetting
+) -> None:
+    settings("delivery", "page_messages", 1)
+    outbox.enqueue("track", [message | {"userId": "5000"} for message in orders(4)])
+    insert = f"insert into {outbox.database}.suppressed_users values ('5000')"
+    counts = send(on_change=lambda _: outbox.client.command(insert))
+    # One page is read ahead.
+    assert counts.accepted <= 2
+    assert counts.suppressed == 4 - counts.accepted
+    assert outbox.pending("track") == 0
+
+
 def test_the_ledger_holds_what_the_outbox_said(outbox: Outbox, send: Send) -> None:
     outbox.enqueue("identify", customers(1))
     send("identify")
