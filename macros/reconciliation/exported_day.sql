@@ -1,4 +1,4 @@
-{#- The day of a document as its text has it, in whatever form; to group by. -#}
+{#- The day of a document as its text has it, in whatever form; to group by. From tidied columns. -#}
 {% macro exported_day() -%}
-left(trim(if(trim(INVC_POST_DATE) in ('', 'N/A'), CREATED_DATETIME, INVC_POST_DATE)), 10)
+left(if(INVC_POST_DATE = '', CREATED_DATETIME, INVC_POST_DATE), 10)
 {%- endmacro %}

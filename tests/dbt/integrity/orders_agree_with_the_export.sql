@@ -3,13 +3,20 @@
 -- else with any. Documents without an order are the business of rows_are_accounted_for.
 with exported_documents as (
 
-    {{ exported_rows_of_this_build('document') }}
+    {{ exported_rows_of_this_build('document', [
+        'SID', 'CURRENCY_NAME', 'INVC_POST_DATE', 'CREATED_DATETIME', 'HAS_SALE', 'HAS_RETURN',
+        'SOLD_QTY', 'RETURN_QTY', 'RECEIPT_TYPE', 'SALE_TOTAL_AMT', 'SALE_TOTAL_TAX_AMT',
+        'SHIPPING_AMT', 'TRANSACTION_TOTAL_AMT', 'RETURN_SUBTOTAL', 'RETURN_SUBTOTAL_WITH_TAX',
+        'RETURN_TOTAL_TAX_AMT', 'TOTAL_FEE_AMT', 'USE_VAT', 'ORDER_TYPE',
+    ]) }}
 
 ),
 
 exported_lines as (
 
-    {{ exported_rows_of_this_build('document_item') }}
+    {{ exported_rows_of_this_build('document_item', [
+        'SID', 'DOC_SID', 'ITEM_TYPE', 'KIT_FLAG', 'QTY', 'PRICE', 'DIP_PRICE', 'TAX_AMT',
+    ]) }}
 
 ),
 
@@ -20,27 +27,42 @@ built_orders as (
 
 ),
 
-returned_lines as (
+moved_lines as (
 
-    select
-        trim(DOC_SID) as sid,
-        trim(SID) as line_sid,
-        abs({{ exported_number('QTY') }}) as quantity,
-        {{ exported_number("if(trim(DIP_PRICE) = '', PRICE, DIP_PRICE)") }} as price,
-        {{ exported_number('TAX_AMT') }} as unit_tax
-    from exported_lines
-    where toInt64OrZero(trim(ITEM_TYPE)) in (0, 2) and toInt64OrZero(trim(KIT_FLAG)) != 5
+    select distinct document_sid from {{ ref('int_lines_moved') }}
 
 ),
 
+lines as (
+
+    select
+        DOC_SID as sid,
+        SID as line_sid,
+        max(_loaded_at) as came_last,
+        groupUniqArray((
+            {{ exported_line_side() }},
+            abs({{ exported_number('QTY') }})
+            * {{ exported_number("if(DIP_PRICE = '', PRICE, DIP_PRICE)") }},
+            abs({{ exported_number('QTY') }}) * {{ exported_number('TAX_AMT') }},
+            {{ exported_number('QTY') }} < 0
+        )) as versions
+    from exported_lines
+    where match(SID, '^-?[0-9]{1,19}$') and {{ exported_number('KIT_FLAG') }} != 5
+    group by sid, line_sid
+
+),
+
+-- (side, amount, tax, whether negative) of the lines of a document. Which of them its newest version has is clear
+-- when all came together and say the same each time.
 line_sums as (
 
     select
         sid,
-        toDecimal128(sum(quantity * price), 6) as line_amount,
-        toDecimal128(sum(quantity * unit_tax), 6) as line_tax,
-        count() = uniqExact(line_sid) as is_one_version
-    from returned_lines
+        groupArray(versions[1]) as summands,
+        arrayExists(summand -> summand.4, summands) as has_signs,
+        max(length(versions)) = 1 and min(came_last) = max(came_last) as is_one_version
+    from lines
+    where sid not in (select document_sid from moved_lines)
     group by sid
 
 ),
@@ -48,27 +70,42 @@ line_sums as (
 documents as (
 
     select
-        trim(documents.SID) as sid,
+        documents.SID as sid,
         {{ exported_day() }} as day,
-        upper(trim(documents.CURRENCY_NAME)) as currency_name,
+        upper(CURRENCY_NAME) as currency_name,
         {{ exported_number('SALE_TOTAL_AMT') }} as sale_total,
         {{ exported_number('SALE_TOTAL_TAX_AMT') }} as sale_tax,
         {{ exported_number('SHIPPING_AMT') }} as shipping,
         {{ exported_number('TOTAL_FEE_AMT') }} as fee,
         abs({{ exported_number('RETURN_SUBTOTAL') }}) as header_amount,
         abs({{ exported_number('RETURN_SUBTOTAL_WITH_TAX') }}) as header_total,
-        abs(sale_total - {{ exported_number('TRANSACTION_TOTAL_AMT') }}) as paid_back,
+        {{ exported_number('TRANSACTION_TOTAL_AMT') }} as paid,
         header_amount = 0 and header_total = 0 as is_from_lines,
-        is_from_lines or trim(documents.RETURN_TOTAL_TAX_AMT) = '' as is_tax_from_lines,
-        if(is_from_lines, line_sums.line_amount, header_amount) as amount,
+        is_from_lines or RETURN_TOTAL_TAX_AMT = '' as is_tax_from_lines,
+        {{ exported_header_side() }},
+        arrayMap(
+            line -> (
+                multiIf(line.1 != '', line.1, header_side != '', header_side, has_signs, 'sale', ''),
+                line.2, line.3
+            ),
+            line_sums.summands
+        ) as sided,
+        arrayFilter(line -> line.1 = 'return', sided) as returned,
         if(
-            is_tax_from_lines, line_sums.line_tax,
+            is_from_lines,
+            toDecimal128(arraySum(line -> line.2, returned), 6), header_amount
+        ) as amount,
+        if(
+            is_tax_from_lines,
+            toDecimal128(arraySum(line -> line.3, returned), 6),
             abs({{ exported_number('RETURN_TOTAL_TAX_AMT') }})
         ) as tax,
-        lower(left(trim(documents.USE_VAT), 1)) as vat,
-        is_from_lines and not line_sums.is_one_version as is_unclear
+        lower(left(USE_VAT, 1)) as vat,
+        is_tax_from_lines and (
+            not line_sums.is_one_version or arrayExists(line -> line.1 = '', sided)
+        ) as is_unclear
     from exported_documents as documents
-    left join line_sums on trim(documents.SID) = line_sums.sid
+    left join line_sums on documents.SID = line_sums.sid
 
 ),
 
@@ -81,7 +118,7 @@ candidates as (
         sid,
         min(day) as day,
         min(currency_name) as currency_name,
-        max(is_unclear) as is_unclear,
+        max(is_unclear) or uniqExact(header_side) > 1 and max(is_tax_from_lines) as is_unclear,
         groupArray(fee) as fees,
         groupArray((sale_total, sale_tax, shipping)) as sales,
         groupArrayArray(multiIf(
@@ -91,8 +128,11 @@ candidates as (
             [
                 (amount, tax, is_from_lines, is_tax_from_lines),
                 (amount + tax, tax, is_tax_from_lines, is_tax_from_lines),
-                (paid_back - fee, tax, is_from_lines, is_tax_from_lines),
-                (paid_back, tax, is_from_lines, is_tax_from_lines)
+                -- Of a document without a sale side the whole transaction.
+                (abs(sale_total - paid), tax, is_from_lines, is_tax_from_lines),
+                (abs(sale_total - paid) - fee, tax, is_from_lines, is_tax_from_lines),
+                (abs(paid), tax, is_from_lines, is_tax_from_lines),
+                (abs(paid) - fee, tax, is_from_lines, is_tax_from_lines)
             ]
         )) as returns
     from documents

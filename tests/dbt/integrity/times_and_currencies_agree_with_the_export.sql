@@ -5,7 +5,9 @@
 -- ISO 8601 are not compared.
 with exported_documents as (
 
-    {{ exported_rows_of_this_build('document') }}
+    {{ exported_rows_of_this_build('document', [
+        'SID', 'SBS_NO', 'CURRENCY_NAME', 'INVC_POST_DATE', 'CREATED_DATETIME',
+    ]) }}
 
 ),
 
@@ -19,12 +21,12 @@ built_orders as (
 documents as (
 
     select
-        trim(SID) as sid,
-        min(toInt64OrZero(trim(SBS_NO))) as subsidiary,
-        groupUniqArray(upper(trim(CURRENCY_NAME))) as currency_names,
+        SID as sid,
+        min(toInt64({{ exported_number('SBS_NO') }})) as subsidiary,
+        groupUniqArray(upper(CURRENCY_NAME)) as currency_names,
         groupUniqArrayArray(arrayFilter(
             time -> match(time, '^[0-9]{4}(-[0-9]{2}){2}[T ][0-9]{2}(:[0-9]{2}){2}'),
-            [trim(INVC_POST_DATE), trim(CREATED_DATETIME)]
+            [INVC_POST_DATE, CREATED_DATETIME]
         )) as times
     from exported_documents
     group by sid
