@@ -27,7 +27,7 @@ select
     {%- endfor %}
     {{ as_text(present.get('_LOAD_ID')) }} as _load_id,
     {{ as_text(present.get('_FILE')) }} as _file,
-    toUInt64({{ present['_LINE'].quoted if '_LINE' in present else 0 }}) as _line,
+    toUInt64({{ "ifNull(" ~ present['_LINE'].quoted ~ ", 0)" if '_LINE' in present else 0 }}) as _line,
     {{ as_time_of_arrival(present.get('_LOADED_AT')) }} as _loaded_at
 from {{ relation }}
 {%- if loads is not none and '_LOAD_ID' in present %}
@@ -38,22 +38,38 @@ select * from {{ relation }}
 {%- endif -%}
 {% endmacro %}
 
-{#- A column as text, empty for none; left alone where it is text, so that the primary key can be used. -#}
+{#-
+    A column as text, empty for none; left alone where it is text, so that the primary key can be
+    used. A time whose type has a zone, DateTime('Europe/Rome'), is an instant, and its text says
+    so; one without is the wall clock that it shows. The cast takes LowCardinality away, which would
+    spread to the keys.
+-#}
 {% macro as_text(column) -%}
 {%- if not column -%}
 ''
-{%- elif column.dtype == 'String' -%}
+{%- elif is_plain(column, 'String') -%}
 {{ column.quoted }}
+{%- elif modules.re.search("DateTime(64)?\\(([0-9], )?'", column.dtype) -%}
+ifNull(concat(toString({{ column.quoted }}, 'UTC'), 'Z'), '')
 {%- else -%}
-ifNull(toString({{ column.quoted }}), '')
+ifNull(cast(toString({{ column.quoted }}) as Nullable(String)), '')
 {%- endif -%}
 {%- endmacro %}
 
 {#- The column with the time of arrival; 1970 for none. -#}
 {% macro as_time_of_arrival(column) -%}
-{%- if column and column.dtype == "DateTime64(3, 'UTC')" -%}
+{%- if column and is_plain(column, "DateTime64(3, 'UTC')") -%}
 {{ column.quoted }}
+{%- elif column -%}
+ifNull(toDateTime64({{ column.quoted }}, 3, 'UTC'), toDateTime64(0, 3, 'UTC'))
 {%- else -%}
-toDateTime64({{ column.quoted if column else 0 }}, 3, 'UTC')
+toDateTime64(0, 3, 'UTC')
 {%- endif -%}
+{%- endmacro %}
+
+{#- Whether a column has just this type; dbt names it without Nullable and LowCardinality. -#}
+{% macro is_plain(column, type) -%}
+{{- return(
+    column.dtype == type and not column.is_nullable and not column.is_low_cardinality
+) -}}
 {%- endmacro %}

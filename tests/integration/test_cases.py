@@ -93,16 +93,16 @@ def test_case(found: Found, case: Case) -> None:
     messages.sort(key=lambda message: message.get("event", ""))
 
     pairs = zip(messages, case.messages, strict=False)
-    assert [_seen(message, expected) for message, expected in pairs] == list(case.messages)
+    assert [seen(message, expected) for message, expected in pairs] == list(case.messages)
     assert len(messages) == len(case.messages), messages
     assert set(chain.from_iterable(found.warnings[sid] for sid in case.sids)) == case.warnings
     assert set(chain.from_iterable(found.failures[sid] for sid in case.sids)) == case.failures
 
 
-def _seen(value: Any, expected: Any) -> Any:
+def seen(value: Any, expected: Any) -> Any:
     """The part of a value that an expected one says something about."""
     if isinstance(expected, Mapping) and isinstance(value, Mapping):
-        return {key: _seen(value.get(key, ABSENT), wanted) for key, wanted in expected.items()}
+        return {key: seen(value.get(key, ABSENT), wanted) for key, wanted in expected.items()}
     if isinstance(expected, list) and isinstance(value, list) and len(value) == len(expected):
-        return [_seen(one, wanted) for one, wanted in zip(value, expected, strict=True)]
+        return [seen(one, wanted) for one, wanted in zip(value, expected, strict=True)]
     return value

@@ -85,7 +85,9 @@ documents as (
         {{ exported_header_side() }},
         arrayMap(
             line -> (
-                multiIf(line.1 != '', line.1, header_side != '', header_side, has_signs, 'sale', ''),
+                multiIf(
+                    line.1 != '', line.1, header_side != '', header_side, has_signs, 'sale', ''
+                ),
                 line.2, line.3
             ),
             line_sums.summands
