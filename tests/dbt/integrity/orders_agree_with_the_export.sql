@@ -52,8 +52,8 @@ lines as (
 
 ),
 
--- (side, amount, tax, whether negative) of the lines of a document. Which of them its newest version has is clear
--- when all came together and say the same each time.
+-- (side, amount, tax, whether negative) of the lines of a document. Which of them its newest
+-- version has is clear when all came together and say the same each time.
 line_sums as (
 
     select
