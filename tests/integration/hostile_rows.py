@@ -24,7 +24,10 @@ DUMMY_EMAIL = "tourist@alderfinch.example"
 PLACEHOLDER_EMAIL = "none@none.com"
 
 CURRENCIES = ("US DOLLARS", "EURO", "PIASTRE OF NOWHERE", "")
-STORES = (("1", "001", "1"), ("1", "002", "2"), ("2", "", "9"), ("100", "", ""), ("7", "77", "77"))
+STORES = (
+    *(("1", "001", "1"), ("1", "002", "2"), ("2", "", "9"), ("100", "", "")),
+    *(("7", "77", "77"), ("7", "077", "77"), ("7", "", "77")),
+)
 MANGLED = ("5.92481E+17", "592481256000133.0", "59248x")
 
 
@@ -175,6 +178,7 @@ class Shop:
             "BT_EMAIL": self._random.choice(("", "", *self._addresses, DUMMY_EMAIL)),
             "CURRENCY_NAME": self._currency(),
             "TENDER_NAME": "Cash",
+            "ORDER_TYPE": self._random.choice(("",) * 8 + ("2",)),
             "INVC_POST_DATE": self._business_time(),
         }
         self._put("document", row | self._amounts(sold, returned))
@@ -190,7 +194,9 @@ class Shop:
                         "SID": self._sid(),
                         "DOC_SID": document,
                         "ITEM_POS": str(position + 1),
-                        "ITEM_TYPE": kind if not self._one_in(8) else "",
+                        "ITEM_TYPE": kind
+                        if not self._one_in(6)
+                        else self._random.choice(("", "", "3", "4")),
                         "KIT_FLAG": self._random.choice(("0",) * 8 + ("5", "10")),
                         "QTY": self._random.choice(("1", "1", "1", "1", "1", "1", "0", "0.75")),
                         "PRICE": "10.00",
@@ -214,8 +220,10 @@ class Shop:
             (1, lambda: put(STATUS="3" if row["STATUS"] == "4" else "4")),
             (1, lambda: put(RECEIPT_TYPE="2" if row["RECEIPT_TYPE"] == "0" else "0")),
             (1, lambda: put(DOC_NO="" if row["DOC_NO"] else "17")),
+            (1, lambda: put(DOC_NO=self._random.choice(("ABC", "0")))),
             (2, lambda: put(CURRENCY_NAME=self._currency())),
             (4, lambda: put(TENDER_NAME=f"Voucher {self._changes}")),
+            (1, lambda: put(TOTAL_FEE_AMT=self._random.choice(("", "1.00", "2.00")))),
             (1, lambda: put(BT_EMAIL=self._random.choice(self._addresses))),
             (1, lambda: put(SBS_NO="100", STORE_CODE="", STORE_NO="")),
             (3, lambda: put(SBS_NO="1", STORE_CODE="001", STORE_NO="1")),
@@ -414,14 +422,17 @@ class Shop:
         day = f"2026-0{self._random.randint(1, 9)}-1{self._random.randrange(10)}"
         return self._random.choice((f"{day}T10:00:00Z",) * 12 + (f"{day} 10:00:00", "", "soon"))
 
-    @staticmethod
-    def _amounts(sold: int, returned: int) -> Row:
-        return {
+    def _amounts(self, sold: int, returned: int) -> Row:
+        fee = 1 if sold and self._one_in(4) else 0
+        amounts = {
             "SOLD_QTY": str(sold),
             "RETURN_QTY": str(returned),
             "SALE_SUBTOTAL": f"{10 * sold}.00",
             "SALE_TOTAL_TAX_AMT": f"{sold}.00",
-            "SALE_TOTAL_AMT": f"{11 * sold}.00",
+            "SALE_TOTAL_AMT": f"{11 * sold + fee}.00",
+            "TOTAL_FEE_AMT": self._random.choice(("1.00",) if fee else ("", "", "", "1", "-1")),
             "RETURN_SUBTOTAL": f"{10 * returned}.00",
             "RETURN_TOTAL_TAX_AMT": f"{returned}.00",
         }
+        silent = ("SOLD_QTY", "RETURN_QTY") if self._one_in(8) else ()
+        return amounts | dict.fromkeys(silent, "")
