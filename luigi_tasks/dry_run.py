@@ -38,7 +38,9 @@ def show_totals(terminal: Terminal) -> int:
         The number of pending messages.
     """
     plan = [forecast.lines(call) for call in forecast.CALLS]
-    terminal.show(_table([line for lines in plan for line in lines]))
+    lines = [line for lines in plan for line in lines]
+    terminal.show(_table(lines))
+    say_what_is_held(terminal, sum(line.held for line in lines))
     cost, rate = forecast.cost(plan), config.delivery().events_per_second
     terminal.say(
         f"Expected at Segment: {cost.messages:,} messages in about {cost.requests:,} requests, "
@@ -49,6 +51,15 @@ def show_totals(terminal: Terminal) -> int:
     for objection in brake.objections():
         terminal.say(f"The brake would refuse this run: {objection}", style="red")
     return cost.messages
+
+
+def say_what_is_held(terminal: Terminal, held: int) -> None:
+    """Say where to look when something should go out and breaks a rule."""
+    if held:
+        terminal.say(
+            f"{held:,} held, until the data or the mapping is fixed. Each with the reason and what "
+            "to do: python -m luigi_tasks.status, or the view segment_failed_events."
+        )
 
 
 def _table(lines: list[forecast.Line]) -> Table:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from luigi_tasks import config, queries
+from luigi_tasks import config, outbox, queries
 
 CALLS = ("identify", "track")
 
@@ -82,11 +82,7 @@ def lines(call: str) -> list[Line]:
     """Return what would be sent for identify or track, per event."""
     pending = {event: figures for event, *figures in _rows("forecast_messages", call)}
     unchanged: dict[str, int] = dict(_rows("forecast_unchanged", call))
-    held: dict[str, int] = {
-        event: count
-        for event, count in queries.rows("forecast_held")
-        if (event == "Identify") == (call == "identify")
-    }
+    held = outbox.held_by_event(call)
     found = []
     for event in sorted({*pending, *unchanged, *held}):
         new, changed, again, size = pending.get(event, (0, 0, 0, 0))

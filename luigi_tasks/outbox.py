@@ -221,6 +221,15 @@ def pending_by_event(call: str) -> list[tuple[str, int, int]]:
     return [(event, count, size) for event, count, size in _query("outbox_by_event", call)]
 
 
+def held_by_event(call: str) -> dict[str, int]:
+    """Return event: customers or orders that should go out and break a rule."""
+    return {
+        event: held
+        for event, held in _query("held_by_event", call)
+        if (event == "Identify") == (call == "identify")
+    }
+
+
 def samples(call: str, per_event: int) -> list[OutboxRow]:
     """Return the oldest `per_event` pending messages of each event."""
     return [OutboxRow(*row) for row in _query("outbox_samples", call, per_event=per_event)]

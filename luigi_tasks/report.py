@@ -61,6 +61,7 @@ class Sent:
         sent_bytes: Bytes of all requests.
         seconds: Time spent waiting for answers.
         pending: Event: messages still pending.
+        held: Event: customers or orders that should go out and break a rule.
         stuck: Pending messages that Segment did not take when they were sent alone.
     """
 
@@ -72,6 +73,7 @@ class Sent:
     sent_bytes: int
     seconds: float
     pending: dict[str, int]
+    held: dict[str, int] = field(default_factory=dict)
     stuck: list[StuckMessage] = field(default_factory=list)
 
     @property
@@ -118,12 +120,13 @@ def collect(tasks: Sequence[SendTask]) -> Sent:
         sent_bytes=sent_bytes,
         seconds=seconds,
         pending={event: count for event, count, _ in outbox.pending_by_event(call)},
+        held=outbox.held_by_event(call),
         stuck=[StuckMessage(*row) for row in query("run_stuck")],
     )
 
 
 class ReportRun(ShardedTask):
-    """Print what the run sent, what was rejected, what is still pending, and where to look."""
+    """Print what the run sent, what was rejected, is pending or held, and where to look."""
 
     def requires(self) -> list[SendTask]:
         """Everything has been sent."""
@@ -143,15 +146,15 @@ class ReportRun(ShardedTask):
         """Print the report; its figures are the status message too."""
         terminal = Terminal()
         sent = [] if config.is_dry_run() else self._collect()
-        summary, rows = self._delivery(terminal, sent) if sent else self._dry_run(terminal)
-        terminal.say(summary, style="bold")
+        outcome, rows = self._delivery(terminal, sent) if sent else self._dry_run(terminal)
+        terminal.say(outcome, style="bold")
         concerns = soundness.concerns()
         for concern in concerns:
             terminal.say(concern, style="bold red")
             logger.warning("%s", concern)
         for name, address in links().items():
             terminal.say(f"{name}: {address}")
-        Scheduler(self).report(100, " ".join([summary, *concerns]))
+        Scheduler(self).report(100, " ".join([outcome, *concerns]))
         refuse_stuck([message for part in sent for message in part.stuck])
         self.output().touch(rows)
 
@@ -167,11 +170,19 @@ class ReportRun(ShardedTask):
         terminal.show(request_table(sent))
         if any(part.rejections for part in sent):
             terminal.show(rejection_table(sent))
-        accepted = sum(part.accepted for part in sent)
-        rejected = sum(part.rejected for part in sent)
-        pending = sum(sum(part.pending.values()) for part in sent)
-        summary = f"{accepted:,} accepted, {rejected:,} rejected, {pending:,} still pending."
-        return summary, accepted + rejected
+        dry_run.say_what_is_held(terminal, sum(sum(part.held.values()) for part in sent))
+        return summary(sent), sum(part.accepted + part.rejected for part in sent)
+
+
+def summary(sent: Sequence[Sent]) -> str:
+    """Return in one sentence what a run did."""
+    accepted = sum(part.accepted for part in sent)
+    rejected = sum(part.rejected for part in sent)
+    pending = sum(sum(part.pending.values()) for part in sent)
+    held = sum(sum(part.held.values()) for part in sent)
+    counts = f"{accepted:,} accepted, {rejected:,} rejected, {pending:,} still pending"
+    idle = "" if accepted or rejected or pending else "Nothing new: "
+    return f"{idle}{counts}, {held:,} held."
 
 
 def refuse_stuck(messages: Sequence[StuckMessage]) -> None:
@@ -203,13 +214,16 @@ class SyncToSegment(ShardedTask, luigi.WrapperTask):
 
 def delivery_table(sent: list[Sent]) -> Table:
     """Messages per call and event."""
-    columns = ("call", "event", number("accepted"), number("rejected"), number("pending"))
+    counts = ("accepted", "rejected", "pending", "held")
     rows = [
-        (part.call, event, *part.deliveries.get(event, (0, 0)), part.pending.get(event, 0))
+        (
+            *(part.call, event, *part.deliveries.get(event, (0, 0))),
+            *(part.pending.get(event, 0), part.held.get(event, 0)),
+        )
         for part in sent
-        for event in sorted({*part.deliveries, *part.pending}) or [""]
+        for event in sorted({*part.deliveries, *part.pending, *part.held}) or [""]
     ]
-    return table("Delivery to Segment", columns, rows)
+    return table("Delivery to Segment", ("call", "event", *map(number, counts)), rows)
 
 
 def request_table(sent: list[Sent]) -> Table:

@@ -37,13 +37,6 @@ from {database:Identifier}.{events:Identifier}
 where entity_id not in (select entity_id from {database:Identifier}.{outbox:Identifier})
 group by event
 
--- name: forecast_held
--- What should go out, breaks a rule and waits for somebody to mend it, per event.
-select event_type, count() as failures
-from {database:Identifier}.segment_failed_events
-where error_category = 'validation' and not resolved and event_type != ''
-group by event_type
-
 -- name: forecast_changes
 -- Some of the pending messages that change what was due before, with both texts, oldest first.
 with

@@ -92,6 +92,25 @@ from {database:Identifier}.{outbox:Identifier}
 group by event
 order by event
 
+-- name: held_by_event
+-- What should go out, breaks a rule and waits for somebody to fix it, per event. Found by indexes:
+-- the view segment_failed_events, which lists it with more, reads the whole history.
+select event_type, count() as held
+from (
+    select 'order' as entity_type, entity_id, event_type, error_code
+    from {database:Identifier}.unsendable_orders
+    union all
+    select 'customer', source_sid, 'Identify', assumeNotNull(failure_code)
+    from {database:Identifier}.customers
+    where ifNull(failure_code, '') != '' and exclusion_reason is null
+)
+where (entity_type, entity_id, error_code) not in (
+    select entity, entity_id, reason_code
+    from {database:Identifier}.segment_delivery_ledger
+    where status = 'resolved' and event = ''
+)
+group by event_type
+
 -- name: outbox_samples
 -- A few of the oldest pending messages of each event, for a dry run to show.
 select

@@ -40,6 +40,16 @@
     }) -}}
 {% endmacro %}
 
+{#- An index of the rows of a state table that break a rule, found by the condition `is_held`. -#}
+{% macro held_index() %}
+    {{- return({'name': 'held', 'definition': "ifNull(failure_code, '') type minmax granularity 1"}) -}}
+{% endmacro %}
+
+{#- The condition that a row breaks a rule, in the one form that uses the index. -#}
+{% macro is_held() -%}
+ifNull(failure_code, '') != ''
+{%- endmacro %}
+
 {#- A table engine, replicated on a target with a cluster. -#}
 {% macro replicated(engine) %}
     {{- return(('Replicated' if target.cluster else '') ~ engine) -}}

@@ -16,10 +16,14 @@
             {%- do columns.append(column ~ ' ' ~ type) -%}
             {%- do additions.append('add column if not exists ' ~ column ~ ' ' ~ type) -%}
         {%- endfor -%}
+        {%- for index in table.get('indexes', []) -%}
+            {%- do columns.append('index ' ~ index) -%}
+            {%- do additions.append('add index if not exists ' ~ index) -%}
+        {%- endfor -%}
         {%- do run_query(
             'create table if not exists ' ~ relation ~ ' (' ~ columns | join(', ') ~ ') ' ~ table.engine
         ) -%}
-        {#- A table of an older version gets the columns that it does not have yet. -#}
+        {#- A table of an older version gets the columns and indexes that it does not have yet. -#}
         {%- do run_query('alter table ' ~ relation ~ ' ' ~ additions | join(', ')) -%}
     {%- endfor -%}
     {%- do add_entered_at() -%}
@@ -93,6 +97,7 @@
             'sent_at': "DateTime64(3, 'UTC')",
             'recorded_at': "DateTime64(3, 'UTC')",
         },
+        'indexes': ['statuses status type minmax granularity 1'],
         'engine': "engine = " ~ replicated('ReplacingMergeTree(recorded_at)') ~ "
     partition by toYYYYMM(enqueued_at) order by (enqueued_at, message_id)
     settings index_granularity = 256, " ~ window ~ " = 10000",

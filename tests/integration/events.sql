@@ -23,11 +23,19 @@ order by (enqueued_at, message_id);
 
 create table {database}.segment_track_events as {database}.segment_identify_events;
 
-create table {database}.segment_failed_events
+create table {database}.unsendable_orders
 (
+    entity_id String,
     event_type String,
-    error_category String,
-    resolved UInt8
+    error_code String
+)
+engine = Memory;
+
+create table {database}.customers
+(
+    source_sid String,
+    failure_code Nullable(String),
+    exclusion_reason Nullable(String)
 )
 engine = Memory;
 

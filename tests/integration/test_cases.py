@@ -39,6 +39,9 @@ from (
 order by entity_id, event, enqueued_at
 """
 
+HELD_IN = ("orders", "customers")
+PLAN = "explain indexes = 1 select * from {db}.VIEW where ifNull(failure_code, '') != ''"
+
 # dbt's Jinja reads the regular expressions in the macros as text of Python.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
 
@@ -50,6 +53,7 @@ class Found:
         self.messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.warnings: dict[str, set[str]] = defaultdict(set)
         self.failures: dict[str, set[str]] = defaultdict(set)
+        self.plans = {view: str(models.rows(PLAN.replace("VIEW", view))) for view in HELD_IN}
         for sid, _, message in models.rows(MESSAGES):
             self.messages[sid].append(json.loads(message, parse_float=Decimal))
         for table, column, found in (
@@ -97,6 +101,11 @@ def test_case(found: Found, case: Case) -> None:
     assert len(messages) == len(case.messages), messages
     assert set(chain.from_iterable(found.warnings[sid] for sid in case.sids)) == case.warnings
     assert set(chain.from_iterable(found.failures[sid] for sid in case.sids)) == case.failures
+
+
+def test_what_is_held_is_found_by_an_index(found: Found) -> None:
+    for view, plan in found.plans.items():
+        assert "Name: held" in plan, view
 
 
 def seen(value: Any, expected: Any) -> Any:

@@ -119,6 +119,7 @@ def test_a_sync_sends_customers_then_orders_and_reports(
     identify = outbox.enqueue("identify", customers(120))
     bad = '{"messageId": "ID", "type": "track", "event": "Order Completed", "properties": {}}'
     track = outbox.enqueue("track", [*orders(30), bad])
+    hold(outbox)
     done = luigi.run("SyncToSegment", "--slot", PAST)
     assert done.returncode == 0, done.stderr
     arrived = [item["message"]["messageId"] for item in segment_server.messages()]
@@ -129,13 +130,25 @@ def test_a_sync_sends_customers_then_orders_and_reports(
         f"SendTrack/{PAST}": 31,
         f"ReportRun/{PAST}": 151,
     }
-    assert "150 accepted, 1 rejected, 0 still pending" in done.stdout
+    assert "150 accepted, 1 rejected, 0 still pending, 3 held." in done.stdout
+    assert "python -m luigi_tasks.status" in done.stdout
     assert "user_missing" in done.stdout
     assert segment_server.url in done.stdout
     assert KEY not in done.stdout + done.stderr
     [(runs,)] = outbox.rows("select uniqExact(run_id) from {db}.segment_delivery_attempts")
     assert runs == 1
     assert "still pending" not in luigi.run("SyncToSegment", "--slot", PAST).stdout
+
+
+def hold(tables: Outbox) -> None:
+    """Rows that break a rule: two orders and two customers, of whom one was dealt with."""
+    for statement in (
+        "unsendable_orders values ('1', 'Order Completed', 'a'), ('2', 'Order Refunded', 'a')",
+        "customers values ('3', 'a', null), ('4', 'a', null), ('5', 'a', 'dummy'), ('6', '', null)",
+        "segment_delivery_ledger (status, entity, entity_id, reason_code, enqueued_at)"
+        " values ('resolved', 'customer', '4', 'a', now64(6))",
+    ):
+        tables.client.command(f"insert into {tables.database}.{statement}")
 
 
 def test_tasks_in_forked_workers_share_the_run(
@@ -219,7 +232,9 @@ def test_the_current_slot_stays_open_and_the_scheduler_shows_the_work(
     assert told["SendIdentify"]["progressPercentage"] == 100
     assert told["SendIdentify"]["statusMessage"].startswith("150 of 150 accepted, 2 requests")
     assert told["BuildOutbox"]["statusMessage"] == "1 nodes built and tested"
-    assert told["ReportRun"]["statusMessage"] == "150 accepted, 0 rejected, 0 still pending."
+    assert (
+        told["ReportRun"]["statusMessage"] == "150 accepted, 0 rejected, 0 still pending, 0 held."
+    )
 
     outbox.enqueue("identify", customers(1))
     second = luigi.run("SyncToSegment")

@@ -214,7 +214,7 @@ def test_several_commands_share_the_shards_and_the_limit(
     stats = segment_server.stats()
     assert (stats["received"], stats["duplicates"]) == (len(identify) + len(track), 0)
     assert sorted(outbox.ledger()) == sorted(identify + track)
-    total = f"{len(identify) + len(track):,} accepted, 0 rejected, 0 still pending."
+    total = f"{len(identify) + len(track):,} accepted, 0 rejected, 0 still pending, 0 held."
     assert sum(output.count(total) for output in outputs) == 1, outputs
     # Each user's customer data came first, then his orders in their order.
     arrived: dict[str, list[str]] = defaultdict(list)

@@ -51,6 +51,7 @@ def test_report(shown: Callable[[], str]) -> None:
         sent_bytes=10,
         seconds=1.0,
         pending={HOSTILE: 2},
+        held={HOSTILE: 25},
     )
     there = terminal.Terminal()
     for table in (report.delivery_table, report.request_table, report.rejection_table):

@@ -1,4 +1,4 @@
-{{ config(**state_table('row_key')) }}
+{{ config(**state_table('row_key', [held_index()])) }}
 
 -- Customers as of the last build that worked on them; see the mart customers.
 with screened as (

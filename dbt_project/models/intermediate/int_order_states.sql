@@ -3,6 +3,7 @@
     query_settings={'join_algorithm': 'full_sorting_merge'},
     **state_table('(buyer_sid, row_key, kind)', [
         {'name': 'long', 'definition': 'length(products) type minmax granularity 1'},
+        held_index(),
     ])
 ) }}
 

@@ -1,23 +1,38 @@
 -- Sales and refunds that should go out and break a rule, by the event that is missing.
-with failed as (
+with held as (
 
     select
         *,
-        ifNull(failure_code, 'message_too_large') as error_code
+        assumeNotNull(failure_code) as error_code
+    from {{ ref('orders') }}
+    where {{ is_held() }}
+    union all
+    select
+        *,
+        'message_too_large' as error_code
     from {{ ref('orders') }}
     where
-        exclusion_reason is null
-        and (
-            failure_code is not null
-            or (ifNull(document_sid, ''), kind) in (
-                select (entity_id, kind) from {{ ref('oversized_orders') }}
-            )
+        failure_code is null
+        and (buyer_sid, row_key, kind) in (
+            select
+                buyer_sid,
+                row_key,
+                kind
+            from {{ ref('oversized_orders') }}
         )
+
+),
+
+failed as (
+
+    select * from held
+    where
+        exclusion_reason is null
         -- A guest's order that would be skipped is none that should go out.
         and (
             {{ var('guest_orders') != 'skip' }}
             or customer_sid is not null
-            or failure_code = 'sid_malformed'
+            or error_code = 'sid_malformed'
         )
 
 ),

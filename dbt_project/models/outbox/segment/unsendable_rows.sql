@@ -36,7 +36,7 @@ customers as (
         _line,
         _loaded_at
     from {{ ref('customers') }}
-    where failure_code is not null and exclusion_reason is null
+    where {{ is_held() }} and exclusion_reason is null
 
 ),
 
