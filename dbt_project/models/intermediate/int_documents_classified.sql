@@ -90,6 +90,12 @@ classified as (
                 ), 'quantities_differ', ''
             ),
             if(
+                row_key in (
+                    select document_sid from {{ ref('int_document_loads_superseded') }}
+                    where may_lack_lines
+                ), 'lines_may_be_missing', ''
+            ),
+            if(
                 has(malformed_references, 'REF_SALE_SID') or notEmpty(malformed_line_references),
                 'reference_malformed', ''
             )
