@@ -34,6 +34,12 @@ signed_documents as (
 
 ),
 
+split as (
+
+    select * from {{ ref('int_lines_split') }}
+
+),
+
 directed as (
 
     select
@@ -51,6 +57,10 @@ directed as (
             documents.is_silent and documents.has_sale = 1 and ifNull(documents.has_return, 0) = 0,
             'sale',
             ifNull(items.document_sid, '') in (select document_sid from signed_documents), 'sale',
+            (ifNull(items.document_sid, ''), items.row_key) in (
+                select (document_sid, row_key) from split where direction = 'return'
+            ), 'return',
+            ifNull(items.document_sid, '') in (select document_sid from split), 'sale',
             'unknown'
         ) as direction,
         ifNull(

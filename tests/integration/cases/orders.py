@@ -348,6 +348,37 @@ NUMBERS = [
     ),
 ]
 
+UNNAMED_LINES = {"ITEM_TYPE": "", "TAX_AMT": ""}
+
+EXCHANGES = [
+    Case(
+        "lines_of_an_exchange_without_types_that_divide_in_one_way",
+        **of(
+            document(**EXCHANGE),
+            {**UNNAMED_LINES, "ALU": "bought"},
+            {**UNNAMED_LINES, "ALU": "back", "PRICE": "20"},
+        ),
+        messages=[
+            sale(products=[{"product_id": "bought", "price": Decimal(50), "position": 1}]),
+            refund(products=[{"product_id": "back", "price": Decimal(20), "position": 1}]),
+        ],
+    ),
+    Case(
+        "lines_of_an_exchange_without_types_that_divide_in_two_ways",
+        **of(
+            document(**EXCHANGE | {"RETURN_SUBTOTAL": "50"}),
+            {**UNNAMED_LINES},
+            {**UNNAMED_LINES},
+        ),
+        messages=[sale(products=ABSENT), refund(total=Decimal(50), products=ABSENT)],
+    ),
+    Case(
+        "lines_of_an_exchange_without_types_that_divide_in_no_way",
+        **of(document(**EXCHANGE), {**UNNAMED_LINES}, {**UNNAMED_LINES, "PRICE": "25"}),
+        messages=[sale(products=ABSENT), refund(total=Decimal(20), products=ABSENT)],
+    ),
+]
+
 UNKNOWN_STORE = {"SBS_NO": "1", "STORE_NO": "33", "CURRENCY_NAME": "US DOLLARS"}
 VISITOR = customer()
 STORE_BY_ANY_CODE = [
@@ -386,4 +417,4 @@ STORES = [
     ),
 ]
 
-CASES = [*ORDERS, *SIDES, *FEES, *NUMBERS, *STORES]
+CASES = [*ORDERS, *SIDES, *EXCHANGES, *FEES, *NUMBERS, *STORES]
