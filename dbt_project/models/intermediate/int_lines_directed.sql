@@ -58,7 +58,8 @@ directed as (
             'sale',
             ifNull(items.document_sid, '') in (select document_sid from signed_documents), 'sale',
             (ifNull(items.document_sid, ''), items.row_key) in (
-                select (document_sid, row_key) from split where direction = 'return'
+                select (document_sid, row_key) from split
+                where direction = 'return'
             ), 'return',
             ifNull(items.document_sid, '') in (select document_sid from split), 'sale',
             'unknown'

@@ -1,8 +1,9 @@
 """Which side of a receipt is an order, what its header and its lines say, and what it is worth."""
 
 from decimal import Decimal
+from typing import TypedDict
 
-from tests.integration.cases.case import ABSENT, Case, Row, customer, document, line
+from tests.integration.cases.case import ABSENT, Case, Later, Row, customer, document, line, newer
 
 SILENT = {"HAS_SALE": "", "HAS_RETURN": "", "SOLD_QTY": "", "RETURN_QTY": ""}
 OF_25 = {"SALE_SUBTOTAL": "25", "SALE_TOTAL_TAX_AMT": "0", "SALE_TOTAL_AMT": "25"}
@@ -26,6 +27,13 @@ EXCHANGE = {
 COMPLETED, REFUNDED = {"event": "Order Completed"}, {"event": "Order Refunded"}
 
 
+class Rows(TypedDict):
+    """Rows of a case."""
+
+    documents: list[Row]
+    lines: list[Row]
+
+
 def sale(**properties: object) -> dict[str, object]:
     """An Order Completed with these properties."""
     return {"event": "Order Completed", "properties": properties}
@@ -36,7 +44,7 @@ def refund(**properties: object) -> dict[str, object]:
     return {"event": "Order Refunded", "properties": properties}
 
 
-def of(row: Row, *lines: dict[str, str]) -> dict[str, list[Row]]:
+def of(row: Row, *lines: dict[str, str]) -> Rows:
     """A document and its lines, each told by what is different about it."""
     return {"documents": [row], "lines": [line(row, **changes) for changes in lines]}
 
@@ -159,6 +167,8 @@ SIDES = [
     ),
 ]
 
+PAYER, RETURNER = customer(), customer()
+
 FEES = [
     Case(
         "a_fee_is_part_of_the_sum",
@@ -177,7 +187,7 @@ FEES = [
     ),
     Case(
         "a_fee_counts_as_revenue_of_the_customer",
-        customers=[(PAYER := customer())],
+        customers=[PAYER],
         **of(document(BT_CUID=PAYER["SID"], SALE_TOTAL_AMT="56", TOTAL_FEE_AMT="1.00"), {}),
         messages=[
             {"type": "identify", "traits": {"lifetimeRevenue": Decimal(51)}},
@@ -277,7 +287,7 @@ FEES = [
     ),
     Case(
         "a_fee_that_is_paid_back",
-        customers=[(RETURNER := customer())],
+        customers=[RETURNER],
         **of(
             document(
                 **PURE_RETURN,
@@ -379,6 +389,40 @@ EXCHANGES = [
     ),
 ]
 
+OF_TWO = {
+    "SOLD_QTY": "2",
+    "SALE_SUBTOTAL": "100",
+    "SALE_TOTAL_TAX_AMT": "10",
+    "SALE_TOTAL_AMT": "110",
+}
+OF_ONE = {
+    "SOLD_QTY": "1",
+    "SALE_SUBTOTAL": "50",
+    "SALE_TOTAL_TAX_AMT": "5",
+    "SALE_TOTAL_AMT": "55",
+}
+SHRUNK = [document(**OF_TWO), document(**OF_TWO)]
+LINES_OF_THE_SHRUNK = [[line(row), line(row, ITEM_POS="2")] for row in SHRUNK]
+UPDATED = {"event": "Order Updated"}
+
+VERSIONS = [
+    Case(
+        "a_document_that_comes_again_with_some_of_its_lines",
+        documents=SHRUNK[:1],
+        lines=LINES_OF_THE_SHRUNK[0],
+        later=Later(documents=[newer(SHRUNK[0])], lines=LINES_OF_THE_SHRUNK[0][:1]),
+        messages=[COMPLETED, {**UPDATED, "properties": {"products": [{"position": 1}]}}],
+        warnings={"lines_may_be_missing", "quantities_differ", "lines_differ_from_header"},
+    ),
+    Case(
+        "a_document_that_comes_again_with_fewer_pieces",
+        documents=SHRUNK[1:],
+        lines=LINES_OF_THE_SHRUNK[1],
+        later=Later(documents=[newer(SHRUNK[1], **OF_ONE)], lines=LINES_OF_THE_SHRUNK[1][:1]),
+        messages=[COMPLETED, {**UPDATED, "properties": {"total": Decimal(55)}}],
+    ),
+]
+
 UNKNOWN_STORE = {"SBS_NO": "1", "STORE_NO": "33", "CURRENCY_NAME": "US DOLLARS"}
 VISITOR = customer()
 STORE_BY_ANY_CODE = [
@@ -417,4 +461,4 @@ STORES = [
     ),
 ]
 
-CASES = [*ORDERS, *SIDES, *EXCHANGES, *FEES, *NUMBERS, *STORES]
+CASES = [*ORDERS, *SIDES, *EXCHANGES, *FEES, *NUMBERS, *VERSIONS, *STORES]
