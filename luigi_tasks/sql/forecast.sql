@@ -2,18 +2,18 @@
 
 -- name: forecast_messages
 -- Pending messages per event by what came before them: nothing, another content, or the same content
--- (requeued). What is before an Order Updated is the order's last state that was due.
+-- (requeued). What is before an Order Updated or Cancelled is the order's last state that was due.
 with
     pending as (
         select
             event, entity_id, message_bytes, payload_hash, enqueued_at,
-            if(event = 'Order Updated', 'Order Completed', event) as chain
+            if(event in ('Order Updated', 'Order Cancelled'), 'Order Completed', event) as chain
         from {database:Identifier}.{outbox:Identifier}
     ),
     earlier as (
         select
             entity_id, payload_hash, enqueued_at,
-            if(event = 'Order Updated', 'Order Completed', event) as chain
+            if(event in ('Order Updated', 'Order Cancelled'), 'Order Completed', event) as chain
         from {database:Identifier}.{events:Identifier}
         where entity_id in (select entity_id from pending)
     )
@@ -43,13 +43,13 @@ with
     pending as (
         select
             message, event, entity, entity_id, payload_hash, enqueued_at, message_id,
-            if(event = 'Order Updated', 'Order Completed', event) as chain
+            if(event in ('Order Updated', 'Order Cancelled'), 'Order Completed', event) as chain
         from {database:Identifier}.{outbox:Identifier}
     ),
     earlier as (
         select
             message_id, entity_id, payload_hash, enqueued_at,
-            if(event = 'Order Updated', 'Order Completed', event) as chain
+            if(event in ('Order Updated', 'Order Cancelled'), 'Order Completed', event) as chain
         from {database:Identifier}.{events:Identifier}
         where entity_id in (select entity_id from pending)
     ),

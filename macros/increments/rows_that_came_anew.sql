@@ -1,7 +1,7 @@
 {#-
     The documents of rows of a staging model that have come since the last build that came to its
-    end, with a content that no row of the same key had before. document: the column or expression
-    with the document.
+    end, and say of an order what no row of the same key and document said before. document: the
+    column or expression with the document.
 -#}
 {% macro rows_that_came_anew(staged, document) -%}
 {%- set has_come -%}
@@ -11,10 +11,11 @@ select {{ document }} as document_sid
     from {{ staged }}
     where
         {{ has_come }}
-        and (row_key, content_hash) not in (
+        and (row_key, {{ document }}, order_content) not in (
             select
                 row_key,
-                content_hash
+                {{ document }},
+                order_content
             from {{ staged }}
             where
                 not ({{ has_come }})

@@ -4,7 +4,8 @@
     range gets a new message with its content as it is now, so a refused message
     can be sent once its data is mended. It has a new generation and with it a
     new messageId, since Segment drops an id that it has seen. What is no longer
-    due (a deleted or held document) is left alone.
+    due (such as a document that cannot be read any more) is left alone. A sale that
+    only says something else now goes out as Order Updated with resend_orders.
 
     call: identify or track. At least one bound is needed:
     entity_id: one customer or order; since, until: range in which the last
@@ -58,7 +59,8 @@
 {%- set due -%}
 (
         select
-            content.*,
+            content.* except (body),
+            {{ without_sales('content.body', 'last.message') if call == 'identify' else 'content.body' }} as body,
             last.version as version,
             last.generation + 1 as generation
         from (
@@ -66,9 +68,13 @@
             select * from {{ target.schema }}.{{ model }}
             {{ 'union all' if not loop.last }}
             {%- endfor %}
+            {%- if call == 'track' %}
+            union all
+            {{ cancellations(events) }}
+            {%- endif %}
         ) as content
         inner join (
-            select entity_id, event, version, generation
+            select entity_id, event, version, generation, message
             from (
                 select * from {{ events }}
                 order by enqueued_at desc
@@ -81,4 +87,18 @@
     )
 {%- endset -%}
 {{ enqueued(call, due, events) }}
+{%- endmacro %}
+
+{#- The sales that are cancelled now, as the models of messages have them. -#}
+{% macro cancellations(events) -%}
+select
+                call, event, user_id, anonymous_id, entity, entity_id, '' as buyer_sid, '' as row_key,
+                occurred_at, concat('{', {{ body_of('message') }}) as body
+            from (
+                select * from {{ events }}
+                where event != 'Order Refunded'
+                order by enqueued_at desc
+                limit 1 by entity_id
+            )
+            where event = 'Order Cancelled' and message != ''
 {%- endmacro %}

@@ -1,16 +1,20 @@
 {#-
     The body of Order Cancelled, from the last message about the sale: what was said of it, without
-    what destinations add up. From the text, since ClickHouse's JSON functions read numbers as
-    floats; a quote inside JSON text is escaped, so no pattern can hit a value.
+    what destinations add up, and why it is cancelled. From the text, since ClickHouse's JSON
+    functions read numbers as floats; a quote inside JSON text is escaped, so no pattern can hit a
+    value.
 -#}
-{% macro cancelled_message(message) -%}
+{% macro cancelled_message(message, reason) -%}
 concat(
             '{',
-            replaceRegexpAll(
-                replaceRegexpOne(
-                    {{ body_of(message) }}, '"event":"Order (Completed|Updated|Cancelled)"',
-                    '"event":"Order Cancelled"'
-                ), '"({{ left_out_when_cancelled() | join("|") }})":-?[0-9.]+,', ''
+            replaceOne(
+                replaceRegexpAll(
+                    replaceRegexpOne(
+                        {{ body_of(message) }}, '"event":"Order (Completed|Updated)"',
+                        '"event":"Order Cancelled"'
+                    ), '"({{ left_out_when_cancelled() | join("|") }})":-?[0-9.]+,', ''
+                ),
+                '"properties":{', concat('"properties":{"reason":"', {{ surely(reason) }}, '",')
             )
         )
 {%- endmacro %}

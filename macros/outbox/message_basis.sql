@@ -76,7 +76,7 @@ with
                 changes.kind = 'sale',
                 if(
                     orders.standing = 'sendable'
-                    or changes.says_no_sale and last_events.last_event = 'Order Cancelled',
+                    or changes.cancel_reason is not null and last_events.last_event = 'Order Cancelled',
                     'told', 'behind'
                 ),
                 if(changes.document_sid in (select entity_id from refunds_as_they_are), 'told', 'behind')

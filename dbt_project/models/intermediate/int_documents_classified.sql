@@ -70,9 +70,11 @@ classified as (
             has_order_lines_only, 'order_lines_only',
             null
         ) as failure_code,
-        ifNull(non_event_reason, '') in ('held', 'not_posted', 'order_or_deposit')
-        or not is_sale and (sold_quantity is not null or has_sale is not null)
-            as says_no_sale,
+        multiIf(
+            non_event_reason in ('held', 'not_posted', 'order_or_deposit'), non_event_reason,
+            not is_sale and (sold_quantity is not null or has_sale is not null), 'no_sale',
+            null
+        ) as cancel_reason,
         arrayFilter(code -> code != '', [
             if(has_sale != is_sale or has_return != is_return, 'flags_contradict_quantities', ''),
             if(unidentified_lines > 0, 'product_unidentified', ''),

@@ -26,7 +26,7 @@ said as (
         documents.row_key as document_sid,
         arrayJoin(['sale', 'return']) as kind,
         cityHash64(documents.order_content, lines.lines_content) as content,
-        documents.says_no_sale as says_no_sale,
+        documents.cancel_reason as cancel_reason,
         documents.modified_at as modified_at
     from documents
     left join lines on documents.row_key = lines.line_document

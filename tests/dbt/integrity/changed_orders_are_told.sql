@@ -5,7 +5,7 @@ with changed as (
 
     select
         document_sid,
-        says_no_sale
+        cancel_reason
     from {{ ref('int_order_changes') }}
     where kind = 'sale' and is_changed
 
@@ -60,7 +60,7 @@ select
 from last_events
 inner join changed on last_events.entity_id = changed.document_sid
 where
-    changed.says_no_sale
+    changed.cancel_reason is not null
     and last_event != 'Order Cancelled'
     and last_message != ''
     and last_user_id not in (

@@ -1,7 +1,8 @@
 -- Fields that the SQL renders otherwise than the tracking plan says, and fields of only one of
 -- the two. Read from the types in the definitions of the message models, so that it holds
 -- whatever the data. messageId and timestamp are put in front when a message is entered.
--- An Order Cancelled is cut out of the message before it, which may be an Order Updated.
+-- An Order Cancelled is cut out of the message before it, which may be an Order Updated, and says
+-- why.
 -- depends_on: {{ ref('identify') }}
 -- depends_on: {{ ref('order_completed') }}
 -- depends_on: {{ ref('order_refunded') }}
@@ -13,7 +14,7 @@
     from {{ ref('tracking_plan_events') }} as events
     left join (
         select name, create_table_query from system.tables where database = '{{ target.schema }}'
-    ) as tables on events.model = tables.name
+    ) as tables on if(events.event = 'Order Cancelled', 'order_updated', events.model) = tables.name
 {%- endset -%}
 {%- set json_types = {
     'String': 'string', 'Bool': 'boolean', 'Decimal': 'number', 'UInt': 'integer', 'Int': 'integer',
@@ -40,6 +41,7 @@
         {%- endif -%}
     {%- endfor -%}
 {%- endfor %}
+{%- do built.append(['Order Cancelled', 'properties.reason', 'string', 1]) if execute -%}
 with built as (
 
     select

@@ -5,15 +5,15 @@ from typing import Any
 
 from tests.integration.cases.case import ABSENT, Case, Later, Row, customer, document, line, newer
 
-TAKEN_BACK: dict[str, dict[str, str]] = {
-    "held": {"IS_HELD": "1"},
-    "not_posted_any_more": {"STATUS": "3"},
-    "without_its_number": {"DOC_NO": ""},
-    "an_order_by_its_receipt_type": {"RECEIPT_TYPE": "2"},
+TAKEN_BACK: dict[str, tuple[dict[str, str], str]] = {
+    "held": ({"IS_HELD": "1"}, "held"),
+    "not_posted_any_more": ({"STATUS": "3"}, "not_posted"),
+    "without_its_number": ({"DOC_NO": ""}, "not_posted"),
+    "an_order_by_its_receipt_type": ({"RECEIPT_TYPE": "2"}, "order_or_deposit"),
 }
 
 
-def cancelled(row: Row) -> dict[str, Any]:
+def cancelled(row: Row, reason: str) -> dict[str, Any]:
     """What is said of a sale of customer()'s that a later version takes back."""
     return {
         "event": "Order Cancelled",
@@ -21,6 +21,7 @@ def cancelled(row: Row) -> dict[str, Any]:
         "timestamp": "2026-05-06T14:00:00.000Z",
         "properties": {
             "order_id": row["SID"],
+            "reason": reason,
             "total": Decimal("55.00"),
             "currency": "USD",
             "products": [{"price": Decimal("50.00"), "quantity": 1}],
@@ -30,7 +31,7 @@ def cancelled(row: Row) -> dict[str, Any]:
     }
 
 
-def sale_taken_back(name: str, changes: dict[str, str]) -> Case:
+def sale_taken_back(name: str, changes: dict[str, str], reason: str) -> Case:
     """A sale of a customer who has no other, and what a later version of it says."""
     buyer = customer()
     sale = document(BT_CUID=buyer["SID"])
@@ -53,7 +54,7 @@ def sale_taken_back(name: str, changes: dict[str, str]) -> Case:
                     "lastOrderAt": None,
                 },
             },
-            cancelled(sale),
+            cancelled(sale, reason),
             {"event": "Order Completed"},
         ],
     )
@@ -87,7 +88,7 @@ REFUND, VOIDED_REFUND = document(**RETURN_COLUMNS), document(**RETURN_COLUMNS)
 REFUNDED_OWNER = customer()
 
 CASES = [
-    *(sale_taken_back(name, changes) for name, changes in TAKEN_BACK.items()),
+    *(sale_taken_back(name, *taken_back) for name, taken_back in TAKEN_BACK.items()),
     Case(
         "a_sent_sale_is_turned_into_a_return",
         customers=[RETURNER],
@@ -108,7 +109,7 @@ CASES = [
                     "lastOrderAt": None,
                 },
             },
-            cancelled(RETURNED),
+            cancelled(RETURNED, "no_sale"),
             {"event": "Order Completed"},
             {"event": "Order Refunded", "properties": {"total": Decimal("55.00")}},
         ],

@@ -98,11 +98,11 @@ cancelled as (
     select
         said.*,
         changed_sales.modified_at as occurred_at,
-        {{ cancelled_message('said.last_message') }} as body
+        {{ cancelled_message('said.last_message', 'changed_sales.cancel_reason') }} as body
     from said
     inner join changed_sales on said.sale_sid = changed_sales.document_sid
     where
-        changed_sales.says_no_sale
+        changed_sales.cancel_reason is not null
         and said.last_event != 'Order Cancelled'
         and said.last_message != ''
         and said.last_user_id not in (
