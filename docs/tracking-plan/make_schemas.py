@@ -34,6 +34,8 @@ FORMATS: dict[str, Schema] = {
     "amount": {"minimum": 0},
     "count": {"minimum": 0},
 }
+# Said of a customer who has no sales any more: what they were is erased.
+ERASED = ("traits.averageOrderValue", "traits.firstOrderAt", "traits.lastOrderAt")
 # Segment and its libraries add fields of their own to these two.
 OPEN = ("", "context")
 GENERATED = "<!-- Written by make_schemas.py from seeds/tracking_plan. -->"
@@ -54,6 +56,8 @@ def node(row: Row, fields: list[Row]) -> Schema:
     """Return the schema of a field with all that it holds."""
     schema: Schema = {"description": row["description"], "type": row["type"]}
     schema |= FORMATS[row["format"]]
+    if row["field"] in ERASED:
+        schema["type"] = [row["type"], "null"]
     if row["value"]:
         # Of the JSON types that a constant can have here, text alone is not written as JSON.
         schema["const"] = row["value"] if row["type"] == "string" else json.loads(row["value"])
@@ -103,8 +107,9 @@ def readme(events: list[Row], fields: list[Row]) -> str:
 What is sent to Segment: every event, every field of it, its JSON type, and whether it is always
 there. The plan is kept in [seeds/tracking_plan](../../seeds/tracking_plan); this page and the
 schemas (JSON Schema draft-07, one per event) are written from it by
-`python docs/tracking-plan/make_schemas.py`. A field that is absent is left out, never null
-(with the variable `erase_emptied_traits`, a trait that became empty is null once).
+`python docs/tracking-plan/make_schemas.py`. A field that is absent is left out, never null, but for
+the average and the times of a customer who has no sales any more
+(and with the variable `erase_emptied_traits`, a trait that became empty is null once).
 
 The plan is proved in both directions. `tests/dbt/outbox/planned_fields_are_built.sql`
 compares it with what the SQL renders, and `messages_follow_the_tracking_plan.sql` with each

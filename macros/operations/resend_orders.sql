@@ -47,7 +47,9 @@
                 argMax(message_id, enqueued_at) as last_message_id,
                 argMax(payload_hash, enqueued_at) as last_payload_hash,
                 argMax(generation, enqueued_at) as last_generation,
-                argMax(user_id, enqueued_at) as last_user_id
+                argMax(user_id, enqueued_at) as last_user_id,
+                -- 1970 in one that was restored, of which nobody knows whose it was.
+                argMax(occurred_at, enqueued_at) as last_occurred_at
             from {{ events }}
             where event != 'Order Refunded'
             group by sale_sid
@@ -56,7 +58,8 @@
             said.last_event != 'Order Cancelled'
             and (
                 updated.payload_hash != said.last_payload_hash
-                or updated.user_id != said.last_user_id
+                or said.last_occurred_at > toDateTime64(0, 3, 'UTC')
+                and updated.user_id != said.last_user_id
             )
     )
 {%- endmacro %}

@@ -48,7 +48,7 @@ select
 from last_events
 inner join orders on last_events.entity_id = orders.entity_id
 where
-    last_user_id != user_id
+    last_message != '' and last_user_id != user_id
     or last_payload_hash != {{ payload_hash('body') }}
 union all
 select

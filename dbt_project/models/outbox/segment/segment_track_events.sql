@@ -140,7 +140,8 @@ due as (
     inner join said on updated.entity_id = said.sale_sid
     where
         updated.payload_hash != said.last_payload_hash
-        or updated.user_id != said.last_user_id
+        -- Of one that was restored nobody knows whose it was.
+        or said.last_message != '' and updated.user_id != said.last_user_id
     union all
     select
         'track' as call,
