@@ -56,8 +56,8 @@ select
 {%- endmacro %}
 
 {#-
-    The last messages themselves, of a CTE with message_id and last_enqueued_at, by the sort key of
-    the event table being built.
+    The last messages themselves, of a relation with message_id and last_enqueued_at, by the sort
+    key of the event table being built.
 -#}
 {% macro last_messages(said) -%}
 {%- if is_incremental() -%}
@@ -81,4 +81,38 @@ select
         '' as message
     where false
 {%- endif -%}
+{%- endmacro %}
+
+{#-
+    The last message about each of some sales, under names of its own.
+    latest: a CTE made by latest_events; sales: a CTE with their document_sid.
+-#}
+{% macro last_of_sales(latest, sales) -%}
+{%- set last_events -%}
+(
+        select
+            entity_id as sale_sid,
+            argMax(event, {{ latest }}.last_enqueued_at) as last_event,
+            argMax(message_id, {{ latest }}.last_enqueued_at) as message_id,
+            argMax(payload_hash, {{ latest }}.last_enqueued_at) as last_payload_hash,
+            argMax(generation, {{ latest }}.last_enqueued_at) as last_generation,
+            max({{ latest }}.last_enqueued_at) as last_enqueued_at
+        from {{ latest }}
+        where event != 'Order Refunded' and entity_id in (select document_sid from {{ sales }})
+        group by sale_sid
+    )
+{%- endset -%}
+select
+        last_events.sale_sid as sale_sid,
+        last_events.last_event as last_event,
+        last_events.message_id as last_message_id,
+        last_events.last_payload_hash as last_payload_hash,
+        last_events.last_generation as last_generation,
+        last_messages.user_id as last_user_id,
+        last_messages.anonymous_id as last_anonymous_id,
+        last_messages.message as last_message
+    from {{ last_events }} as last_events
+    inner join (
+        {{ last_messages(last_events) }}
+    ) as last_messages on last_events.message_id = last_messages.message_id
 {%- endmacro %}

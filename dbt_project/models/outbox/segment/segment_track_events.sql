@@ -15,21 +15,16 @@ changed_sales as (
 
 completed_and_refunded as (
 
-    select
-        *,
-        'sale' as kind
-    from {{ ref('order_completed') }}
-    where
-        {{ message_size('body') }} <= {{ most_message_bytes() }}
-        and {{ of_changed_documents() }}
-    union all
-    select
-        *,
-        'return' as kind
-    from {{ ref('order_refunded') }}
-    where
-        {{ message_size('body') }} <= {{ most_message_bytes() }}
-        and {{ of_changed_documents() }}
+    {% for messages, kind in [(ref('order_completed'), 'sale'), (ref('order_refunded'), 'return')] -%}
+        {{ 'union all' if not loop.first }}
+        select
+            *,
+            '{{ kind }}' as kind
+        from {{ messages }}
+        where
+            {{ message_size('body') }} <= {{ most_message_bytes() }}
+            and {{ of_changed_documents() }}
+    {% endfor %}
 
 ),
 
@@ -53,42 +48,9 @@ latest as (
 ),
 
 -- What was said last about each sale that changed, whether it is sent yet or not.
-last_of_sales as (
-
-    select
-        entity_id,
-        argMax(event, latest.last_enqueued_at) as last_event,
-        argMax(message_id, latest.last_enqueued_at) as message_id,
-        argMax(payload_hash, latest.last_enqueued_at) as last_payload_hash,
-        argMax(generation, latest.last_enqueued_at) as last_generation,
-        max(latest.last_enqueued_at) as last_enqueued_at
-    from latest
-    where
-        event in ('Order Completed', 'Order Updated', 'Order Cancelled')
-        and entity_id in (select document_sid from changed_sales)
-    group by entity_id
-
-),
-
-last_messages as (
-
-    {{ last_messages('last_of_sales') }}
-
-),
-
 said as (
 
-    select
-        last_of_sales.entity_id as sale_sid,
-        last_of_sales.last_event as last_event,
-        last_of_sales.message_id as last_message_id,
-        last_of_sales.last_payload_hash as last_payload_hash,
-        last_of_sales.last_generation as last_generation,
-        last_messages.user_id as last_user_id,
-        last_messages.anonymous_id as last_anonymous_id,
-        last_messages.message as last_message
-    from last_of_sales
-    inner join last_messages on last_of_sales.message_id = last_messages.message_id
+    {{ last_of_sales('latest', 'changed_sales') }}
 
 ),
 
