@@ -27,3 +27,8 @@ nullIf(
 {% macro email_form() -%}
 ^[a-z0-9.!#$%&\\x27*+/=?^_{|}~-]{1,64}@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]{2,63}$
 {%- endmacro %}
+
+{#- What follows the @; empty without an address. -#}
+{% macro domain_of(email) -%}
+splitByChar('@', ifNull({{ email }}, ''))[2]
+{%- endmacro %}

@@ -7,9 +7,11 @@
     of a customer in the order in which they happened. What the message says and
     entered_at keep to the clock.
 
-    call: identify or track; events: its events table, none if there is none yet.
+    call: identify or track; events: its events table, none if there is none yet; documents:
+    condition on the entity_id of the documents that due track messages may be about.
 -#}
-{% macro enqueued(call, due, events) -%}
+{% macro enqueued(call, due, events, documents='true') -%}
+{%- set messages = with_guest_ids_sent_before(due, events, documents) if call == 'track' and events else due -%}
 select
     toUUID(message_hex) as message_id,
     due.call as call,
@@ -37,7 +39,7 @@ from (
         -- A window function would hold all messages in memory.
         rowNumberInAllBlocks() + 1 as place
     from (
-        select * from {{ due }}
+        select * from {{ messages }}
         order by ifNull(occurred_at, now64(3, 'UTC')), entity_id, event
     )
 ) as due

@@ -4,18 +4,25 @@
     variable guest_orders says.
 -#}
 {% macro sendable_orders(kind) %}
+{%- set store_id = "concat('retail-pro-store-', store_key)" -%}
 {%- set guest_ids = {
-    'store': "concat('retail-pro-store-', store_key)",
+    'store': 'if(email is null, ' ~ store_id ~ ', ' ~ guest_id('email') ~ ')',
+    'store_only': store_id,
     'document': "concat('retail-pro-document-', document_sid)",
     'skip': 'null',
 } -%}
 {%- if var('guest_orders') not in guest_ids -%}
     {{ exceptions.raise_compiler_error(
-        "The variable guest_orders is '" ~ var('guest_orders') ~ "'. Set it to store, document or skip."
+        "The variable guest_orders is '" ~ var('guest_orders')
+        ~ "'. Set it to store, store_only, document or skip."
     ) }}
 {%- endif -%}
 select
+        {%- if var('guest_orders') == 'store_only' %}
+        orders.* replace (if(orders.customer_sid is null, null, orders.email) as email),
+        {%- else %}
         orders.*,
+        {%- endif %}
         orders.customer_sid as user_id,
         if(orders.customer_sid is null, {{ guest_ids[var('guest_orders')] }}, null) as anonymous_id,
         arrayMap(
@@ -34,6 +41,68 @@ select
         and orders.customer_sid is not null
         {%- endif -%}
 {% endmacro %}
+
+{#-
+    The anonymousId of a guest who gave an e-mail address. With the namespace, so that whoever sees
+    it cannot look it up among the hashes of known addresses. Truncated as long as a messageId.
+-#}
+{% macro guest_id(email) -%}
+concat(
+            'retail-pro-guest-',
+            substring(
+                lower(hex(SHA256(concat('{{ segment_namespace() }}', '|guest|', {{ email }})))), 1, 32
+            )
+        )
+{%- endmacro %}
+
+{#-
+    Due track messages with the anonymousId that the first message about the same document had. A
+    guest's address can be judged or corrected later, and the rules can change; the order must stay
+    whose it was. The id of another address, or of a store's guests, goes without the address: one id
+    with several would make Segment's Unify merge strangers.
+
+    due: messages; events: the events table; documents: condition on its entity_id, of the documents
+    that these messages may be about.
+-#}
+{% macro with_guest_ids_sent_before(due, events, documents) -%}
+(
+        select
+            due.* except (anonymous_id, body),
+            if(
+                due.anonymous_id = '' or ifNull(sent.sent_id, '') = '',
+                due.anonymous_id, assumeNotNull(sent.sent_id)
+            ) as anonymous_id,
+            if(
+                anonymous_id = due.anonymous_id, due.body,
+                replaceRegexpOne(
+                    replaceOne(
+                        due.body,
+                        concat('"anonymousId":', toJSONString(due.anonymous_id)),
+                        concat('"anonymousId":', toJSONString(anonymous_id))
+                    ),
+                    '"context":\\{"traits":\\{"email":"[^"]*"\\}\\},', ''
+                )
+            ) as body
+        from {{ due }} as due
+        left join (
+            select
+                entity_id as sent_document,
+                argMin(anonymous_id, enqueued_at) as sent_id
+            from {{ events }}
+            where
+                anonymous_id != ''
+                -- The projection of the events finds their keys, and these the messages.
+                {%- if documents != 'true' %}
+                and (enqueued_at, message_id) in (
+                    select enqueued_at, message_id
+                    from {{ events }}
+                    where {{ documents }}
+                )
+                {%- endif %}
+            group by sent_document
+        ) as sent on due.entity_id = sent.sent_document
+    )
+{%- endmacro %}
 
 {#- The type of `products` in a track message; field names are written here alone. -#}
 {% macro product_type() -%}

@@ -4,10 +4,13 @@
     **state_table('(buyer_sid, row_key, kind)', [
         {'name': 'long', 'definition': 'length(products) type minmax granularity 1'},
         held_index(),
+        {'name': 'addresses', 'definition': 'email type bloom_filter granularity 1'},
+        {'name': 'days', 'definition': 'business_day type minmax granularity 1'},
     ])
 ) }}
 
--- Sales and returns as of the last build that worked on them; see the mart orders.
+-- Sales and returns as of the last build that worked on them; see the mart orders,
+-- which takes out the addresses that are nobody's own by now.
 with sales_and_returns as (
 
     select * from {{ ref('int_sales_valued') }}
@@ -44,20 +47,6 @@ dummies as (
 
 ),
 
--- Addresses of dummies and those that many share; tills copy them onto documents.
-nobodys_emails as (
-
-    select lower(trim(value)) as email
-    from {{ ref('dummy_customers') }}
-    where match_by = 'email'
-    union all
-    select nobodys_email as email
-    from {{ ref('int_customers_screened') }}
-    where {{ changed_only('nobodys_email', 'documents', 'email') }} and nobodys_email is not null
-    settings final = 1
-
-),
-
 products as (
 
     select
@@ -85,10 +74,7 @@ orders as (
         ) as customer_sid,
 
         -- text
-        coalesce(
-            customers.email,
-            if(documents.email in (select email from nobodys_emails), null, documents.email)
-        ) as email,
+        coalesce(customers.email, documents.email) as email,
         documents.currency as currency,
         documents.store_code as store_code,
         concat(
@@ -136,10 +122,12 @@ orders as (
         products.products as products,
 
         -- flags
+        customers.email is not null as is_own_email,
         if(customer_sid is null, null, customers.is_opted_in = 1) as is_opted_in,
         if(customer_sid is null, [], customers.consent_categories) as consent_categories,
 
         -- timestamps
+        toDate(documents.business_wall_time) as business_day,
         documents.occurred_at as occurred_at,
         documents.modified_at as modified_at,
 

@@ -120,4 +120,7 @@ due as (
 
 )
 
-{{ enqueued('track', 'due', this if is_incremental() else none) }}
+{{ enqueued(
+    'track', 'due', this if is_incremental() else none,
+    changed_only('entity_id', ref('int_documents_changed'), 'row_key')
+) }}
