@@ -21,6 +21,8 @@ A_FEW = 20
 DUMMY_SID = "590482117000133990"
 DUMMY_NAME = "Tourist."
 DUMMY_EMAIL = "tourist@alderfinch.example"
+# Two addresses of a till at one domain, and one at a provider of addresses (a seed).
+TILLS = ("soho@till.test", "brera@till.test", "soho.till@gmail.com")
 PLACEHOLDER_EMAIL = "none@none.com"
 
 CURRENCIES = ("US DOLLARS", "EURO", "PIASTRE OF NOWHERE", "")
@@ -91,6 +93,7 @@ class Shop:
                 (3, self._resend),
                 (1, self._come_and_stay_mangled),
                 (2, self._crowd),
+                (2, self._till_fills_in),
                 (1, self._orphan),
             )
         return self._deliver()
@@ -144,6 +147,19 @@ class Shop:
         for row in self._random.sample(rows, min(len(rows), self._random.choice((1, 2, 6, 9)))):
             self._put("customer", row | {"EMAIL": address if joins else self._own(row["SID"])})
 
+    def _till_fills_in(self) -> None:
+        """Guest receipts of a store and day get the till's own address, or lose it again."""
+        address = self._random.choice(TILLS)
+        rows = [versions[-1] for versions in self._versions["document"].values()]
+        fills_in = self._one_in(2)
+        if not fills_in:
+            rows = [row for row in rows if row["BT_EMAIL"] == address]
+        day, store = self._random.choice(("2026-03-03", "2026-03-04")), self._random.choice(STORES[:2])
+        place = dict(zip(("SBS_NO", "STORE_CODE", "STORE_NO"), store, strict=True))
+        for row in self._random.sample(rows, min(len(rows), self._random.choice((1, 3, 6, 9)))):
+            there = place | {"BT_CUID": "", "BT_EMAIL": address, "INVC_POST_DATE": f"{day}T10:00:00Z"}
+            self._put("document", row | (there if fills_in else {"BT_EMAIL": ""}))
+
     def _address(self, sid: str) -> str:
         return self._random.choice(
             (
@@ -175,7 +191,9 @@ class Shop:
             "STORE_CODE": code,
             "STORE_NO": number,
             "BT_CUID": self._buyer(),
-            "BT_EMAIL": self._random.choice(("", "", *self._addresses, DUMMY_EMAIL)),
+            "BT_EMAIL": self._random.choice(
+                ("", "", *self._addresses, DUMMY_EMAIL, *TILLS, f"g{self._random.randrange(9)}@mail.test")
+            ),
             "CURRENCY_NAME": self._currency(),
             "TENDER_NAME": "Cash",
             "ORDER_TYPE": self._random.choice(("",) * 8 + ("2",)),
@@ -224,7 +242,7 @@ class Shop:
             (2, lambda: put(CURRENCY_NAME=self._currency())),
             (4, lambda: put(TENDER_NAME=f"Voucher {self._changes}")),
             (1, lambda: put(TOTAL_FEE_AMT=self._random.choice(("", "1.00", "2.00")))),
-            (1, lambda: put(BT_EMAIL=self._random.choice(self._addresses))),
+            (2, lambda: put(BT_EMAIL=self._random.choice((*self._addresses, *TILLS)))),
             (1, lambda: put(SBS_NO="100", STORE_CODE="", STORE_NO="")),
             (3, lambda: put(SBS_NO="1", STORE_CODE="001", STORE_NO="1")),
             (3, lambda: put(IS_HELD="0", STATUS="4", RECEIPT_TYPE="0", DOC_NO="18")),

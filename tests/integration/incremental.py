@@ -21,16 +21,9 @@ BUILD = ("build", "--exclude-resource-type", "test", "unit_test")
 RUN = ("run",)
 CHANGES = ("run", "--selector", "changes")
 
-# The address of an order that has none of its customer is as of the order's last build: when
-# others make it nobody's later, the order is not looked at again.
-OWN_EMAIL = (
-    "if(customer_sid in (select customer_sid from {db}.customers where email is not null), email,"
-    " null) as email"
-)
-
 # What is the same however it was built, by name.
 CONTENT = {
-    "orders": f"select * replace ({OWN_EMAIL}) from {{db}}.orders",
+    "orders": "select * from {db}.orders",
     "order_lines": "select * from {db}.order_lines",
     "customers": "select * from {db}.customers",
     "documents": (
@@ -42,6 +35,7 @@ CONTENT = {
         "select * except (built_at, is_gone, order_facts_changed_at, _staged_at)"
         " from {db}.int_customers_screened final"
     ),
+    "nobody's addresses": "select * except (built_at, is_gone) from {db}.int_nobodys_emails final",
     "accounting": "select * from {db}.segment_row_accounting",
     "failures": "select * from {db}.segment_failed_events where error_category = 'validation'",
     "warnings": "select * from {db}.segment_warnings",
@@ -123,6 +117,23 @@ RULES = {
                 minIf(enqueued_at, event = 'Order Completed')
                 >= minIf(enqueued_at, event in ('Order Updated', 'Order Cancelled'))
             )
+    """,
+    "a guest's document stays whose it was": """
+        select entity_id, groupUniqArray(anonymous_id) as ids
+        from {db}.segment_track_events
+        where anonymous_id != ''
+        group by entity_id
+        having length(ids) > 1
+    """,
+    "no guest's id comes with two addresses, and no store's with any": """
+        select anonymous_id, groupUniqArray(email) as emails
+        from (
+            select anonymous_id, JSONExtractString(message, 'context', 'traits', 'email') as email
+            from {db}.segment_track_events
+            where anonymous_id != '' and email != ''
+        )
+        group by anonymous_id
+        having length(emails) > 1 or anonymous_id not like 'retail-pro-guest-%'
     """,
     "no message has the id of another": """
         select message_id from (

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from tests.integration.cases.case import ABSENT, Case, Row, document, line
+from tests.integration.cases.case import ABSENT, Case, Row, customer, document, line
 
 STORE = "retail-pro-store-1-001"
 NAMESPACE = "retailpro-sandbox"
@@ -57,7 +57,8 @@ TILL = receipts(6, BT_EMAIL="soho@till-of-store.test")
 QUIET_TILL = [document(BT_EMAIL="brera@till-of-store.test", STORE_CODE="002", STORE_NO="2")]
 PRIVATE_TILL = receipts(6, BT_EMAIL="soho.store@gmail.com")
 PRIVATE = [document(BT_EMAIL="ann.of.soho@gmail.com")]
-DUMMYS = receipts(6, BT_EMAIL="house@account.test", BT_CUID="590482117000133990")
+DUMMY = customer(FIRST_NAME="TOURIST.", LAST_NAME="", EMAIL="")
+DUMMYS = receipts(6, BT_EMAIL="house@account.test", BT_CUID=DUMMY["SID"])
 
 CASES = [
     Case(
@@ -121,6 +122,7 @@ CASES = [
     ),
     Case(
         "receipts_of_a_dummy_are_guest_receipts",
+        customers=[DUMMY],
         documents=DUMMYS,
         lines=lines(DUMMYS),
         messages=without_email(6),
