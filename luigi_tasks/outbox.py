@@ -45,7 +45,7 @@ class OutboxRow(NamedTuple):
         lane: Which of the connections it takes; all messages of a user take the same one.
         is_plain: ClickHouse has found nothing that the preflight would have to look at.
         user: Whose messages wait while this one cannot be delivered: its user, or for a guest its
-            document, since the id of a store's guests is shared.
+            document, since guests of a store can share an id.
         is_suppressed: Its user is on the list of suppressed users, so it must not be sent.
     """
 

@@ -97,7 +97,10 @@ select
     before.* except (built_at, is_gone),
     scope.staged_until as built_at,
     toUInt8(1) as is_gone
-from {{ this }} as before final
+from (
+    select * from {{ this }}
+    settings final = 1
+) as before
 cross join scope
 where
     (
