@@ -48,6 +48,13 @@ def show_totals(terminal: Terminal) -> int:
         f"{cost.billed_users:,} of them for the first time this month (Segment bills each user "
         "once a month)."
     )
+    if cost.billed_guests:
+        terminal.say(
+            f"{cost.billed_guests:,} of the users to be billed are guests who are known by their "
+            "e-mail address: Segment bills one monthly tracked user per guest e-mail and month. "
+            "With the variable guest_orders: store_only the guests of a store are one user, and "
+            "their addresses are not sent."
+        )
     for objection in brake.objections():
         terminal.say(f"The brake would refuse this run: {objection}", style="red")
     return cost.messages

@@ -69,6 +69,7 @@ class Cost:
         seconds: Shortest time at the configured rate.
         users: Users in the messages.
         billed_users: Those of them to whom nothing was sent this month (UTC).
+        billed_guests: Those of these who are guests known by their e-mail address.
     """
 
     messages: int
@@ -76,6 +77,7 @@ class Cost:
     seconds: float
     users: int
     billed_users: int
+    billed_guests: int
 
 
 def lines(call: str) -> list[Line]:
@@ -141,7 +143,7 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def cost(plan: Sequence[Sequence[Line]]) -> Cost:
     """Return what sending costs; `plan` has the lines of each call."""
     limits = config.segment()
-    [(users, billed_users)] = queries.rows("forecast_users")
+    [(users, billed_users, billed_guests)] = queries.rows("forecast_users")
     messages = sum(line.messages for call in plan for line in call)
     requests = 0
     for call in plan:
@@ -151,7 +153,7 @@ def cost(plan: Sequence[Sequence[Line]]) -> Cost:
             math.ceil(count / limits.batch_messages), math.ceil(size / limits.batch_bytes)
         )
     seconds = messages / config.delivery().events_per_second
-    return Cost(messages, requests, seconds, users, billed_users)
+    return Cost(messages, requests, seconds, users, billed_users, billed_guests)
 
 
 def _rows(name: str, call: str, **binds: Any) -> list[Any]:

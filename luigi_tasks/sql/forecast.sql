@@ -78,7 +78,8 @@ order by changes.enqueued_at
 
 -- name: forecast_users
 -- Users of the pending messages, and those of them to whom nothing was sent in this calendar month:
--- Segment bills each user once a month.
+-- Segment bills each user once a month. Then those of these who are guests known by an address, whom
+-- it bills only because of the variable guest_orders.
 with
     pending as (
         select if(user_id = '', anonymous_id, user_id) as user
@@ -103,5 +104,8 @@ with
     )
 select
     uniqExact(user) as users,
-    uniqExactIf(user, user not in (select user from billed)) as first_this_month
+    uniqExactIf(user, user not in (select user from billed)) as first_this_month,
+    uniqExactIf(
+        user, startsWith(user, 'retail-pro-guest-') and user not in (select user from billed)
+    ) as guests_this_month
 from pending

@@ -17,3 +17,20 @@
 {% macro instant(text) -%}
 parseDateTime64BestEffort({{ sql_text(text) }}, 6, 'UTC')
 {%- endmacro %}
+
+{#- Fails an operation that found nothing to do, and says whether its range or something else is why. -#}
+{% macro refuse_empty_range(operation, call, table, range, done) %}
+    {%- set matching = run_query(
+        'select count() from ' ~ target.schema ~ '.' ~ table ~ ' where ' ~ range
+    ).columns[0].values()[0] -%}
+    {%- if matching -%}
+        {%- set reason = matching ~ ' ' ~ call ~ ' message(s) match, but none of them is the last one about something'
+            ~ ' that is still due: it is held, excluded or gone by now, or has a later message' -%}
+    {%- else -%}
+        {%- set reason = 'no ' ~ call ~ ' message in ' ~ table ~ ' matches' -%}
+    {%- endif -%}
+    {{ exceptions.raise_compiler_error(
+        operation ~ ': ' ~ reason ~ ', so nothing ' ~ done
+        ~ '. Look a SID up with python -m luigi_tasks.explain; since and until are times of entry into the outbox in UTC.'
+    ) }}
+{% endmacro %}

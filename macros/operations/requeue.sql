@@ -1,6 +1,6 @@
 {#-
     Sends messages again: dbt run-operation requeue --args
-    '{call: track, entity_id: "592481256000133060"}'. Each entity and event in the
+    '{call: track, entity_id: "600067039000283131"}'. Each entity and event in the
     range gets a new message with its content as it is now, so a refused message
     can be sent once its data is mended. It has a new generation and with it a
     new messageId, since Segment drops an id that it has seen. What is no longer
@@ -21,6 +21,9 @@
     ) -%}
     {%- set range = message_range('requeue', call, entity_id, since, until, everything) -%}
     {%- set count = requeue_range(call, range) -%}
+    {%- if count == 0 -%}
+        {{ refuse_empty_range('requeue', call, 'segment_' ~ call ~ '_events', range, 'is sent again') }}
+    {%- endif -%}
     {{ print('requeue: ' ~ count ~ ' ' ~ call ~ ' message(s) are in the outbox again with a new messageId.') }}
 {% endmacro %}
 

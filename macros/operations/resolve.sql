@@ -1,7 +1,7 @@
 {#-
     Marks a failure as dealt with, so that it leaves the open ones of
     segment_failed_events: dbt run-operation resolve --args
-    '{entity_type: order, entity_id: "592481256000133060", error_code: currency_unmapped, note: "test receipt"}'.
+    '{entity_type: order, entity_id: "601352919000280357", error_code: currency_unmapped, note: "test receipt"}'.
     It sends nothing. A row whose data is repaired goes out by itself.
 -#}
 {% macro resolve(entity_type=none, entity_id=none, error_code=none, note=none) %}

@@ -17,6 +17,7 @@
     {%- if call not in (none, 'identify', 'track') -%}
         {{ exceptions.raise_compiler_error("retry_rejected: call is '" ~ call ~ "'. Set it to identify or track, or leave it out.") }}
     {%- endif -%}
+    {%- set counts = {} -%}
     {%- for each in ([call] if call else ['identify', 'track']) -%}
         {%- set rejected -%}
             message_id in (
@@ -26,7 +27,16 @@
                 {%- if error_code %} and reason_code = {{ sql_text(error_code) }}{% endif %}
             )
         {%- endset -%}
-        {%- set count = requeue_range(each, rejected) -%}
+        {%- do counts.update({each: requeue_range(each, rejected)}) -%}
+    {%- endfor -%}
+    {%- if counts.values() | sum == 0 -%}
+        {{ exceptions.raise_compiler_error(
+            'retry_rejected: nothing is sent again, because there is no refused message'
+            ~ (' with the code ' ~ error_code if error_code else '') ~ ' whose content is still due and which nobody has'
+            ~ ' resolved or replaced. segment_failed_events lists them, as permanent, with their codes.'
+        ) }}
+    {%- endif -%}
+    {%- for each, count in counts.items() -%}
         {{ print('retry_rejected: ' ~ count ~ ' ' ~ each ~ ' message(s) are in the outbox again with a new messageId.') }}
     {%- endfor -%}
 {% endmacro %}

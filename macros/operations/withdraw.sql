@@ -20,6 +20,9 @@
     {%- set count = run_query(
         'select count() from ' ~ target.schema ~ '.segment_' ~ call ~ '_outbox where ' ~ range
     ).columns[0].values()[0] -%}
+    {%- if count == 0 -%}
+        {{ refuse_empty_range('withdraw', call, 'segment_' ~ call ~ '_outbox', range, 'is withdrawn') }}
+    {%- endif -%}
     {%- do run_query(settle_pending(call, range, 'resolved', 'withdrawn', note)) -%}
     {{ print('withdraw: ' ~ count ~ ' ' ~ call ~ ' message(s) are out of the outbox and will not be sent.') }}
 {% endmacro %}

@@ -76,7 +76,8 @@ class Outbox:
             event = str(message.get("event", ""))
             at = start + timedelta(microseconds=number)
             entity = "customer" if call == "identify" else "order"
-            row = (message_id, call, event, user, "", entity, f"{number}", at, text, len(text))
+            guest = str(message.get("anonymousId", ""))
+            row = (message_id, call, event, user, guest, entity, f"{number}", at, text, len(text))
             rows.append((*row, "hash", at, "build-1"))
         self.client.insert(
             f"segment_{call}_events", rows, column_names=EVENT_COLUMNS, database=self.database

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from luigi_tasks import forecast
+from luigi_tasks import dry_run, forecast
 from luigi_tasks.forecast import Change, Line
+from luigi_tasks.terminal import Terminal
 from tests.integration.delivery import Outbox, customers, orders, outbox
 
 __all__ = ["outbox"]
@@ -111,6 +112,24 @@ def test_the_cost_counts_messages_requests_time_and_users(outbox: Outbox) -> Non
     assert cost.seconds == pytest.approx(0.321)
     # 5000 to 5149 had a message this month, the orders' 5150 to 5200 did not.
     assert (cost.users, cost.billed_users) == (201, 51)
+
+
+def test_guests_who_are_billed_for_their_address_are_counted(
+    outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, anew = "retail-pro-guest-1", "retail-pro-guest-2"
+    order = {"event": "Order Completed", "properties": {"total": 5}}
+    outbox.enqueue("track", [{"anonymousId": known, **order}])
+    settle(outbox, "track")
+    ids = (known, anew, anew, "retail-pro-store-1")
+    outbox.enqueue("track", [{"anonymousId": each, **order} for each in ids])
+    cost = forecast.cost([forecast.lines(call) for call in forecast.CALLS])
+    assert (cost.users, cost.billed_users, cost.billed_guests) == (3, 2, 1)
+    dry_run.show_totals(Terminal())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 of the users to be billed are guests who are known by their e-mail address" in said
+    assert "one monthly tracked user per guest e-mail and month" in said
+    assert "guest_orders: store_only" in said
 
 
 def test_who_got_a_message_last_month_is_billed_again(outbox: Outbox) -> None:

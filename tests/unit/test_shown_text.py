@@ -130,7 +130,7 @@ def test_plan_and_dry_run(
     monkeypatch.setattr(outbox, "samples", lambda call, samples: [row])
     monkeypatch.setattr(forecast, "changes", lambda call, samples: [change])
     monkeypatch.setattr(forecast, "lines", lambda call: [forecast.Line(HOSTILE, 1234)])
-    monkeypatch.setattr(forecast, "cost", lambda plan: forecast.Cost(1, 1, 1.0, 1, 1))
+    monkeypatch.setattr(forecast, "cost", lambda plan: forecast.Cost(1, 1, 1.0, 1, 1, 0))
     monkeypatch.setattr("luigi_tasks.brake.objections", lambda: [HOSTILE])
     dry_run.show("identify")
     dry_run.show_totals(terminal.Terminal())
