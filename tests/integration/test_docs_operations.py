@@ -187,7 +187,7 @@ def test_the_example_of_an_operation_runs(
             "insert into retail.segment_delivery_ledger (message_id, call, event, entity,"
             " entity_id, status, reason_code, enqueued_at, recorded_at) select message_id, call,"
             f" event, entity, entity_id, 'rejected', '{code[1]}', enqueued_at, now64(3)"
-            " from retail.segment_track_events limit 1"
+            " from retail.segment_track_events order by enqueued_at desc limit 1"
         )
         assert run(server, refused).status_code == 200
     # The sample has entered the outbox just now.

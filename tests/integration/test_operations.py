@@ -194,7 +194,8 @@ def test_a_rejected_message_goes_out_again_under_a_new_id(desk: Desk) -> None:
     [first] = desk.ledger_ids("rejected")
     assert desk.failures(POISON_CUSTOMER) == [("permanent", "number_inexact")]
 
-    assert "0 identify" in desk.operation("retry_rejected", call="identify", error_code="http_400")
+    none = desk.refused("retry_rejected", call="identify", error_code="http_400")
+    assert "there is no refused message with the code http_400" in none
     assert desk.outbox_ids() == set()
     output = desk.operation("retry_rejected")
     assert "1 identify message(s)" in output
