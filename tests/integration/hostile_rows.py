@@ -154,10 +154,17 @@ class Shop:
         fills_in = self._one_in(2)
         if not fills_in:
             rows = [row for row in rows if row["BT_EMAIL"] == address]
-        day, store = self._random.choice(("2026-03-03", "2026-03-04")), self._random.choice(STORES[:2])
+        day, store = (
+            self._random.choice(("2026-03-03", "2026-03-04")),
+            self._random.choice(STORES[:2]),
+        )
         place = dict(zip(("SBS_NO", "STORE_CODE", "STORE_NO"), store, strict=True))
         for row in self._random.sample(rows, min(len(rows), self._random.choice((1, 3, 6, 9)))):
-            there = place | {"BT_CUID": "", "BT_EMAIL": address, "INVC_POST_DATE": f"{day}T10:00:00Z"}
+            there = place | {
+                "BT_CUID": "",
+                "BT_EMAIL": address,
+                "INVC_POST_DATE": f"{day}T10:00:00Z",
+            }
             self._put("document", row | (there if fills_in else {"BT_EMAIL": ""}))
 
     def _address(self, sid: str) -> str:
@@ -192,7 +199,14 @@ class Shop:
             "STORE_NO": number,
             "BT_CUID": self._buyer(),
             "BT_EMAIL": self._random.choice(
-                ("", "", *self._addresses, DUMMY_EMAIL, *TILLS, f"g{self._random.randrange(9)}@mail.test")
+                (
+                    "",
+                    "",
+                    *self._addresses,
+                    DUMMY_EMAIL,
+                    *TILLS,
+                    f"g{self._random.randrange(9)}@mail.test",
+                )
             ),
             "CURRENCY_NAME": self._currency(),
             "TENDER_NAME": "Cash",

@@ -249,7 +249,9 @@ def test_what_is_not_due_any_more_is_not_requeued(
     server: ClickHouseServer, operate: Operate
 ) -> None:
     before = "select * replace ('1' as entity_id, generateUUIDv4() as message_id)"
-    gone = f"insert into retail.segment_track_events {before} from retail.segment_track_events limit 1"
+    gone = (
+        f"insert into retail.segment_track_events {before} from retail.segment_track_events limit 1"
+    )
     assert run(server, gone).status_code == 200
     succeeded, said = operate("requeue", '{call: track, entity_id: "1"}')
     assert not succeeded

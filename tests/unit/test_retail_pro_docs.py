@@ -83,15 +83,6 @@ def test_every_test_of_a_case_is_named() -> None:
             assert f"`{test}`" in tests_of[int(number)], f"{test} is missing at case {number}"
 
 
-def test_more_cases_name_tests_that_exist() -> None:
-    known = {*unit_tests(), *pytests(), *odd_rows()}
-    for case, done, tests in table("More cases"):
-        named = re.findall(r"`(\w+)`", tests)
-        assert named, f"{case} names no test"
-        assert done
-        assert set(named) <= known, f"{case}: {set(named) - known}"
-
-
 def test_every_fallback_is_named_as_the_dictionary_has_it() -> None:
     source = read_yaml(MODELS / "staging/retail_pro/_retail_pro__sources.yml")["sources"][0]
     stated = [

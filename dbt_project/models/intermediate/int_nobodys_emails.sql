@@ -1,8 +1,8 @@
 {{ config(**state_table('(email, judged_by, store_key, business_day)')) }}
 
--- E-mail addresses that are nobody's own, by what shows it: a customer of whom it is not (an address
--- of many, or of a dummy), or more receipts of one store and day than a guest has. A build looks at
--- the addresses of what it worked on; at those of receipts on the days that they are or were of.
+-- E-mail addresses that are nobody's own, by what shows it: a customer (an address of many, or of a
+-- dummy), or more receipts of one store and day than a guest has. A build looks at the addresses of
+-- what it worked on; at those of receipts on the days that they are or were of.
 with customers as (
 
     select email from {{ ref('stg_retail_pro__customers') }}
@@ -91,25 +91,27 @@ select
     toUInt8(0) as is_gone
 from judged
 cross join scope
-{%- if is_incremental() %}
-union all
-select
-    before.* except (built_at, is_gone),
-    scope.staged_until as built_at,
-    toUInt8(1) as is_gone
-from (
-    select * from {{ this }}
-    settings final = 1
-) as before
-cross join scope
-where
-    (
-        before.judged_by = 'customers' and {{ changed_only('before.email', 'customers', 'email') }}
-        or before.judged_by = 'receipts' and {{ changed_only(
-            '(before.email, before.business_day)', 'receipts', 'email, business_day'
-        ) }}
-    )
-    and (before.email, before.judged_by, before.store_key, before.business_day) not in (
-        select (email, judged_by, store_key, business_day) from judged
-    )
+{% if is_incremental() -%}
+    union all
+    select
+        before.* except (built_at, is_gone),
+        scope.staged_until as built_at,
+        toUInt8(1) as is_gone
+    from (
+        select * from {{ this }}
+        settings final = 1
+    ) as before
+    cross join scope
+    where
+        (
+            before.judged_by = 'customers'
+            and {{ changed_only('before.email', 'customers', 'email') }}
+            or before.judged_by = 'receipts'
+            and {{ changed_only(
+                '(before.email, before.business_day)', 'receipts', 'email, business_day'
+            ) }}
+        )
+        and (before.email, before.judged_by, before.store_key, before.business_day) not in (
+            select (email, judged_by, store_key, business_day) from judged
+        )
 {%- endif %}

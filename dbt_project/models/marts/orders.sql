@@ -9,7 +9,14 @@ with nobodys as (
 
 ),
 
--- All addresses at these domains are a store's.
+stores_own as (
+
+    select email from nobodys
+    where judged_by = 'receipts'
+
+),
+
+-- All guests' addresses at these domains are a store's.
 store_domains as (
 
     select {{ domain_of('email') }} as store_domain
@@ -20,15 +27,20 @@ store_domains as (
 
 ),
 
-judged as (
+others as (
+
+    select email from nobodys
+    where judged_by != 'receipts'
+
+),
+
+orders as (
 
     select
         * except (built_at, is_gone),
-        not is_own_email and email in (
-            select email from nobodys where judged_by != 'receipts'
-        ) as is_nobodys_email,
+        not is_own_email and email in (select email from others) as is_nobodys_email,
         not is_own_email and (
-            email in (select email from nobodys where judged_by = 'receipts')
+            email in (select email from stores_own)
             -- Not of customers, since staff buy too.
             or customer_sid is null
             and {{ domain_of('email') }} in (select store_domain from store_domains)
@@ -39,12 +51,13 @@ judged as (
 
 -- As a setting, because unit tests put a query in the table's place.
 select
-    * except (is_own_email, business_day, is_nobodys_email, is_stores_email) replace (
-        if(is_nobodys_email or is_stores_email, null, email) as email,
-        if(
-            is_stores_email and not is_nobodys_email,
-            arrayPushBack(warnings, 'email_of_the_store'), warnings
-        ) as warnings
-    )
-from judged
+    orders.* except (
+        email, warnings, is_own_email, business_day, is_nobodys_email, is_stores_email
+    ),
+    if(orders.is_nobodys_email or orders.is_stores_email, null, orders.email) as email,
+    if(
+        orders.is_stores_email and not orders.is_nobodys_email,
+        arrayPushBack(orders.warnings, 'email_of_the_store'), orders.warnings
+    ) as warnings
+from orders
 settings final = 1

@@ -49,7 +49,9 @@ EXCHANGE = document(
 DIRTY = [document(BT_EMAIL="Dirt@Guests.test "), document(BT_EMAIL="x; dirt@guests.test")]
 FILLER = [document(BT_EMAIL="none@none.com"), document(BT_EMAIL="ann smith@guests")]
 AS_MANY_AS_ALLOWED = receipts(5, BT_EMAIL="five@guests.test")
-OFTEN = [receipt for day in range(1, 9) for receipt in receipts(1, day, BT_EMAIL="often@guests.test")]
+OFTEN = [
+    receipt for day in range(1, 9) for receipt in receipts(1, day, BT_EMAIL="often@guests.test")
+]
 TWO_STORES = receipts(4, BT_EMAIL="tour@guests.test") + receipts(
     4, BT_EMAIL="tour@guests.test", STORE_CODE="002", STORE_NO="2"
 )
