@@ -8,7 +8,16 @@ from pathlib import Path
 
 import luigi
 
-from luigi_tasks import clickhouse, clocks, config, dbt, dbt_code, markers, readiness
+from luigi_tasks import (
+    clickhouse,
+    clocks,
+    config,
+    dbt,
+    dbt_code,
+    export_columns,
+    markers,
+    readiness,
+)
 from luigi_tasks.lease import Lease
 from luigi_tasks.load_export import LoadExport
 from luigi_tasks.progress import TaskProgress
@@ -40,6 +49,7 @@ class BuildOutbox(SlotTask):
         clocks.check()
         with Lease(), TaskProgress(self, "dbt build") as progress:
             clickhouse.check_for_dbt()
+            export_columns.check_tables(dbt.environment())
             code = dbt_code.fingerprint(Path(config.dbt().project_dir), dbt.environment())
             result = dbt.build(progress.update, dbt_code.selector(code))
             summary = f"{result.nodes} nodes built and tested"

@@ -195,6 +195,13 @@ class retail_pro(luigi.Config):  # noqa: N801
         default="retail_pro",
         description="Database of the landing tables. Env: RETAIL_PRO_DATABASE.",
     )
+    absent_columns = EnvStrParameter(
+        "RETAIL_PRO_ABSENT_COLUMNS",
+        default="",
+        description="Columns that this shop's export does not have, each with its table, such as "
+        "document.SHIP_METHOD,customer.LTY_BALANCE; an export without another well-known column is "
+        "refused. Env: RETAIL_PRO_ABSENT_COLUMNS.",
+    )
 
 
 class dbt(luigi.Config):  # noqa: N801

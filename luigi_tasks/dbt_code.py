@@ -31,8 +31,8 @@ MAPPINGS = "RETAIL_PRO_MAPPINGS"
 """The variable that names a directory of mappings."""
 SETTINGS = ("CLICKHOUSE_", "DBT_", "RETAIL_PRO_", "SEGMENT_NAMESPACE")
 """Beginnings of the names of the environment variables that it reads."""
-WITHOUT_EFFECT = frozenset({"DBT_TARGET_PATH", "DBT_LOG_PATH"})
-"""Where dbt writes its own files, which may be another place in each run."""
+WITHOUT_EFFECT = frozenset({"DBT_TARGET_PATH", "DBT_LOG_PATH", "RETAIL_PRO_ABSENT_COLUMNS"})
+"""Where dbt writes its own files, which may be another place in each run; what it does not read."""
 PACKAGES = ("dbt-core", "dbt-clickhouse")
 SELECTOR = "changes"
 

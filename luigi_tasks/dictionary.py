@@ -36,7 +36,7 @@ class Table:
         name: Name of the table; the file is called `name`.csv.
         columns: The export's columns in the order of the dictionary, all of them text.
         keys: Columns without which a file is refused; their values are SIDs.
-        optional: Columns that an export may lack without a warning.
+        optional: Columns that an export may lack; it is refused without one of the others.
     """
 
     name: str

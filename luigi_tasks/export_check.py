@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from luigi_tasks.dictionary import Table
+from luigi_tasks.export_columns import COLUMN_NAME
 from luigi_tasks.export_file import (
     CheckedFile,
     ExportRefusedError,
@@ -35,9 +35,6 @@ PIECE_BYTES = 1 << 18
 """How much is looked at at a time; small enough for the processor's cache."""
 
 LONGEST_LINE_BYTES = 1 << 20
-
-COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .$#-]{0,63}")
-"""What is shown of the header of a file that cannot be loaded; the rest may be anything."""
 
 ENCODED_TWICE = b"\xc3\x83\xc2"
 """UTF-8 text that was read as Latin-1 and written as UTF-8 again: an u umlaut shows as two signs.
@@ -63,7 +60,6 @@ def check(path: Path, table: Table, advance: Callable[[int], None] = lambda _: N
         raise ExportRefusedError(
             f"{path} cannot be read: {error.strerror}. Check the rights of the file, then run again"
         ) from error
-    _warn_of_absent_columns(checked)
     return checked
 
 
@@ -259,13 +255,3 @@ def _columns_of(header: Header) -> str:
 
 def _shortened(text: str, length: int = 300) -> str:
     return text if len(text) <= length else f"{text[:length]}…"
-
-
-def _warn_of_absent_columns(checked: CheckedFile) -> None:
-    table = checked.table
-    present = match_columns(checked.header, table).values()
-    absent = [name for name in table.columns if name not in present and name not in table.optional]
-    if absent:
-        logger.warning(
-            "%s has no column %s: empty in all its rows.", checked.path, ", ".join(absent)
-        )

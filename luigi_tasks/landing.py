@@ -120,6 +120,17 @@ class Landing:
         """Tell whether a file of so many bytes was; if not, its content need not be hashed."""
         return self._finds_load("is_size_loaded", {"table": table.name, "size": size})
 
+    def columns_of_last_load(self, table: Table) -> tuple[str, ...]:
+        """Return the header of the file that was loaded last into a table; empty for none."""
+        parameters = {"database": self._database, "table": table.name}
+        try:
+            rows = self._client.query(_query("columns_of_last_load"), parameters).result_rows
+        except DatabaseError as error:
+            if is_missing(error):
+                return ()
+            raise
+        return tuple(rows[0][0]) if rows else ()
+
     def time_of_next_load(self) -> datetime:
         """Return the time that the rows of the next load bear: now, and later than any load before.
 

@@ -60,6 +60,14 @@ limit 1
 select max(loaded_at)
 from {database:Identifier}.loads
 
+-- name: columns_of_last_load
+-- The header of the file that was loaded last.
+select columns
+from {database:Identifier}.loads
+where table_name = {table:String}
+order by loaded_at desc
+limit 1
+
 -- name: count_rows_of_load
 -- The rows that are there; loaded_at is the beginning of the sort key, so few rows are read.
 select count()

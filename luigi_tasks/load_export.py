@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import luigi
@@ -23,6 +24,7 @@ from luigi_tasks import (
     config,
     dictionary,
     export_check,
+    export_columns,
     export_file,
     origin,
     terminal,
@@ -122,6 +124,7 @@ class LoadExport(PipelineTask):
             origin.refuse_another(self.directory)
             meter = _Meter(progress, total)
             files = _check_all(paths, meter)
+            _check_columns(files, tables)
             reports = self._load_all(tables, files, meter)
             progress.finish(total, total, _one_line(reports))
         _print(reports)
@@ -182,6 +185,24 @@ def _check_all(paths: dict[dictionary.Table, Path], meter: _Meter) -> list[Check
     if errors:
         raise ExportRefusedError("\n".join(str(error) for error in errors)) from errors[0]
     return files
+
+
+def _check_columns(files: list[CheckedFile], tables: tuple[dictionary.Table, ...]) -> None:
+    """Refuse an export that lacks columns; what was loaded before is not loaded again."""
+    landing = _landing()
+    found = [
+        export_columns.Columns(
+            place=str(file.path),
+            table=file.table,
+            names=file.header.names,
+            last=landing.columns_of_last_load(file.table),
+        )
+        for file in files
+        if not landing.has(file.table, file.content_hash)
+    ]
+    export_columns.refuse_missing(found, tables)
+    for hint in chain.from_iterable(map(export_columns.hints, found)):
+        logger.warning("%s", hint)
 
 
 def _one_line(reports: list[FileReport]) -> str:

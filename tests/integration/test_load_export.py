@@ -71,20 +71,30 @@ def rows(client: Client, database: str) -> Callable[[str], list[Any]]:
     return query
 
 
-def command(directory: Path, database: str, *options: str) -> list[str]:
+ABSENT = ",".join(
+    f"{table.name}.{name}"
+    for table in TABLES.values()
+    for name in table.columns
+    if name not in table.keys
+)
+"""Files of a few columns are enough for most tests."""
+
+
+def command(directory: Path, database: str, *options: str, absent: str = ABSENT) -> list[str]:
     luigi = Path(sys.executable).with_name("luigi")
     return [
         *(str(luigi), "--module", "luigi_tasks", "LoadExport", "--local-scheduler"),
+        *("--retail-pro-absent-columns", absent),
         *("--directory", str(directory), "--retail-pro-landing-database", database, *options),
     ]
 
 
 def run_luigi(
-    directory: Path, database: str, env: dict[str, str], *options: str
+    directory: Path, database: str, env: dict[str, str], *options: str, absent: str = ABSENT
 ) -> tuple[int, str]:
     """Return the exit code, and what was printed, without line breaks and repeated blanks."""
     done = subprocess.run(
-        command(directory, database, *options),
+        command(directory, database, *options, absent=absent),
         cwd=PROJECT,
         env=env,
         capture_output=True,
@@ -187,6 +197,19 @@ def test_a_file_that_cannot_be_loaded_stops_the_command_before_anything_is_loade
     assert rows(f"select count() from system.databases where name = '{database}'") == [(0,)]
 
 
+def test_an_export_without_a_column_is_refused_unless_the_settings_list_it(
+    directory: Path, database: str, project_env: dict[str, str], rows: Callable[[str], list[Any]]
+) -> None:
+    absent = ABSENT.replace("document.DOC_NO,", "")
+    (directory / "Document.CSV").write_text("SID,DOC_NUM\n10,1\n")
+    code, output = run_luigi(directory, database, project_env, absent=absent)
+    assert code == 30, output
+    assert "Document.CSV has no column DOC_NO." in output
+    assert "DOC_NUM: did you mean DOC_NO?" in output
+    assert f"absent_columns={ABSENT}" in output
+    assert rows(f"select count() from system.databases where name = '{database}'") == [(0,)]
+
+
 def test_no_answer_from_clickhouse_is_a_clear_error(
     directory: Path, database: str, project_env: dict[str, str]
 ) -> None:
@@ -277,7 +300,10 @@ def test_a_file_of_another_size_is_known_to_be_new_without_reading_it(
 ) -> None:
     file = customer_file(tmp_path, CUSTOMERS)
     assert not landing.has_size(file.table, file.size)
+    assert landing.columns_of_last_load(file.table) == ()
     landing.load(file, Limits())
+    assert landing.columns_of_last_load(file.table) == ("SID", "FIRST_NAME", "EMAIL", "UDF1")
+    assert Landing(client, "nowhere").columns_of_last_load(file.table) == ()
     assert landing.has_size(file.table, file.size)
     assert not landing.has_size(file.table, file.size + 1)
     assert not landing.has_size(TABLES["document"], file.size)

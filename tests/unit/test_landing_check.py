@@ -169,14 +169,6 @@ def test_progress_adds_up_to_the_size(tmp_path: Path) -> None:
     assert sum(seen) == path.stat().st_size
 
 
-def test_absent_columns_that_are_not_optional_are_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING, "luigi-interface.landing"):
-        checked(tmp_path, "SID\n1\n")
-    assert "has no column NAME: empty" in caplog.text
-
-
 def test_case_46_text_that_was_encoded_twice_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
