@@ -1,6 +1,7 @@
 {#-
-    Says once at the end of a build which optional columns the export does not
-    have and what that costs, as the data dictionary has it (meta.without).
+    Says once at the end of a build which columns the export does not have: the
+    well-known ones, which a sync would refuse before, and what missing optional
+    ones cost, as the data dictionary has it (meta.without).
 -#}
 {% macro state_fallbacks() %}
 {%- if execute and flags.WHICH in ('build', 'run') -%}
@@ -9,13 +10,17 @@
         {%- set present = exported_columns(table) -%}
         {%- for column in retail_pro_source_table(table).columns.values() -%}
             {%- set cost = column.get('config', {}).get('meta', {}).get('without') or column.get('meta', {}).get('without') -%}
-            {%- if cost and present and column.name not in present -%}
-                {%- do lines.append('  ' ~ table ~ '.' ~ column.name ~ ' is missing: ' ~ cost) -%}
+            {%- if present and column.name not in present and not column.name.startswith('_') -%}
+                {%- if cost -%}
+                    {%- do lines.append('  ' ~ table ~ '.' ~ column.name ~ ' is missing: ' ~ cost) -%}
+                {%- elif not column.description.startswith('Optional.') -%}
+                    {%- do lines.append('  ' ~ table ~ '.' ~ column.name ~ ' is missing: it is empty in all rows.') -%}
+                {%- endif -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endfor -%}
     {%- if lines -%}
-        {{ log('Fallbacks in force, for optional columns that the export does not have:\n' ~ lines | join('\n'), info=true) }}
+        {{ log('Fallbacks in force, for columns that the export does not have:\n' ~ lines | join('\n'), info=true) }}
     {%- endif -%}
 {%- endif -%}
 {% endmacro %}
