@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from luigi_tasks.dictionary import Table
 from luigi_tasks.export_columns import COLUMN_NAME
 from luigi_tasks.export_file import (
+    END_MARK,
     CheckedFile,
     ExportRefusedError,
     Header,
@@ -26,7 +28,13 @@ from luigi_tasks.export_file import (
     open_file,
     remember_hash,
 )
-from luigi_tasks.export_records import Piece, open_quote_error, readable, scan
+from luigi_tasks.export_records import (
+    Piece,
+    long_text_error,
+    open_quote_error,
+    readable,
+    scan,
+)
 
 logger = logging.getLogger("luigi-interface.landing")
 
@@ -35,6 +43,12 @@ PIECE_BYTES = 1 << 18
 """How much is looked at at a time; small enough for the processor's cache."""
 
 LONGEST_LINE_BYTES = 1 << 20
+
+CESU_8 = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+"""The two halves of a character above U+FFFF, each written as a character of its own."""
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""What other exports have between their columns."""
 
 ENCODED_TWICE = b"\xc3\x83\xc2"
 """UTF-8 text that was read as Latin-1 and written as UTF-8 again: an u umlaut shows as two signs.
@@ -81,6 +95,7 @@ class _Check:
         self._has_rows = False
         self._has_ended = False
         self._encoded_twice = 0
+        self._header_text = ""
 
     def run(self) -> CheckedFile:
         header = self._read_header()
@@ -131,7 +146,9 @@ class _Check:
             self._file.seek(0)
         while line := self._file.readline(LONGEST_LINE_BYTES):
             self._refuse_endless_line(b"", line)
-            yield readable(self._take_lines(line).data)
+            text = readable(self._take_lines(line).data)
+            self._header_text += text
+            yield text
         self._has_ended = True
 
     def _pieces(self) -> Iterator[Piece]:
@@ -141,8 +158,9 @@ class _Check:
                 rest = self._file.readline(LONGEST_LINE_BYTES)
                 self._refuse_endless_line(data, rest)
                 data += rest
-            self._has_rows = self._has_rows or bool(data.strip(b"\r\n"))
-            yield self._take_lines(data)
+            piece = self._take_lines(data)
+            self._has_rows = self._has_rows or bool(piece.data.strip(b"\r\n"))
+            yield piece
 
     def _take_lines(self, data: bytes) -> Piece:
         """Count whole lines in, when they are UTF-8."""
@@ -151,6 +169,10 @@ class _Check:
             self._refuse_bad_bytes(data, place)
             self._encoded_twice += data.count(ENCODED_TWICE)
         self._take(data)
+        if self._offset == self._state.size:
+            data = data.rstrip(END_MARK)
+        if not data:
+            return Piece(place, data)
         self._ends_with_newline = data.endswith(b"\n")
         self._lines += data.count(b"\n") + (not self._ends_with_newline)
         return Piece(place, data)
@@ -173,9 +195,14 @@ class _Check:
 
     def _header_error(self, error: csv.Error, line: int) -> ExportRefusedError:
         if self._has_ended:
-            return open_quote_error(self._path, line, "the end of the file")
+            return open_quote_error(self._path, line)
         if self._offset > csv.field_size_limit():
-            return open_quote_error(self._path, line, f"{csv.field_size_limit()} signs")
+            return long_text_error(self._path, line)
+        if separators := _other_separators(self._header_text):
+            return ExportRefusedError(
+                f"{self._path}, line {line}: the columns are separated by {separators}. Nothing "
+                "was loaded. Export the file with commas between the columns."
+            )
         return ExportRefusedError(
             f"{self._path}, line {line}: the header is not CSV ({error}). Nothing was loaded. "
             "Lines end with LF or CRLF, and quotation marks come in pairs: export the file again."
@@ -208,18 +235,33 @@ class _Check:
         except UnicodeDecodeError as error:
             line = place.line + data.count(b"\n", 0, error.start)
             shown = data[error.start : error.start + 4].hex(" ")
-            raise ExportRefusedError(
+            found = (
                 f"{self._path}, line {line}: the bytes {shown} at offset "
-                f"{place.offset + error.start} are not UTF-8. Nothing was loaded. Export as UTF-8 "
-                "(in Excel: CSV UTF-8); a file that was converted by hand may have lost letters."
+                f"{place.offset + error.start} are not UTF-8"
+            )
+            if CESU_8.match(data, error.start):
+                raise ExportRefusedError(
+                    f"{found}, but CESU-8, as Oracle's character set UTF8 writes emoji and rare "
+                    "letters: as two characters of three bytes. Nothing was loaded. Export with "
+                    "the character set AL32UTF8, for example NLS_LANG=.AL32UTF8."
+                ) from error
+            raise ExportRefusedError(
+                f"{found}. Nothing was loaded. Export as UTF-8 (in Excel: CSV UTF-8); a file that "
+                "was converted by hand may have lost letters."
             ) from error
 
     def _refuse_endless_line(self, data: bytes, rest: bytes) -> None:
         if len(rest) == LONGEST_LINE_BYTES and not rest.endswith(b"\n"):
             line = self._lines + data.count(b"\n") + 1
+            reason = (
+                "Lines end with LF or CRLF: export the file again."
+                if line == 1 or b"\r" in data[data.rfind(b"\n") + 1 :] + rest
+                else "One of its values is far longer than any column of Retail Pro: correct it, "
+                "or leave the column out, and export the file again."
+            )
             raise ExportRefusedError(
                 f"{self._path}, line {line}: the line is longer than {LONGEST_LINE_BYTES:,} bytes. "
-                "Nothing was loaded. Lines end with LF or CRLF: export the file again."
+                f"Nothing was loaded. {reason}"
             )
 
     def _warn_of_text_encoded_twice(self) -> None:
@@ -244,13 +286,24 @@ def cut_end_error(path: Path, row: RejectedRow) -> ExportRefusedError:
 def _columns_of(header: Header) -> str:
     """Say which columns a file has, without its content, should it be no export at all."""
     if len(header.names) == 1:
-        return "It is one column; columns are separated by commas."
+        found = _other_separators(header.names[0])
+        others = f", not by {found}" if found else ""
+        return f"It is one column; columns are separated by commas{others}."
     names = [name for name in header.names if COLUMN_NAME.fullmatch(name)]
     others = len(header.names) - len(names)
     shown = f"Its columns are: {_shortened(', '.join(names))}" if names else "It has"
     return (
         f"{shown}{' and ' if names else ' '}{others} that have no name." if others else shown + "."
     )
+
+
+def _other_separators(header: str) -> str:
+    """Return what stands between the names of a header, where it is not commas; else nothing."""
+    for separator, name in SEPARATORS.items():
+        columns = [column.strip().strip('"').strip() for column in header.split(separator)]
+        if len(columns) > 1 and all(map(COLUMN_NAME.fullmatch, columns)):
+            return name
+    return ""
 
 
 def _shortened(text: str, length: int = 300) -> str:

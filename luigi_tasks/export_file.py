@@ -17,6 +17,13 @@ CHUNK_BYTES = 1 << 18
 """How much of a file is hashed at a time."""
 
 
+HEADER_AGAIN = "the header again: files were joined"
+"""Why a line that repeats the header is in `rejected_rows`."""
+
+END_MARK = b"\x1a"
+"""Ctrl-Z, with which programs of DOS end a text."""
+
+
 class ExportRefusedError(TerminalError):
     """The export cannot be loaded. Correct the file, or export it again, then run again."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow.compute as pc
 
-from luigi_tasks.export_file import CheckedFile, ExportRefusedError
+from luigi_tasks.export_file import HEADER_AGAIN, CheckedFile, ExportRefusedError
 from luigi_tasks.export_reader import Block
+
+logger = logging.getLogger("luigi-interface.landing")
 
 SID = r"^-?[0-9]{1,19}$"
 """Retail Pro keeps ids as NUMBER(19), signed."""
@@ -18,7 +21,7 @@ ROUNDED_SID = r"^-?[0-9]{15,16}000$"
 """A SID of 18 or 19 digits after Excel, which keeps 15 digits and writes zeroes for the others."""
 
 SMALLEST_FILE_FOR_SHARES = 20
-"""A share of fewer rows says nothing: in a smaller file a bad row costs itself only."""
+"""In a smaller file a bad row costs itself only, up to half of the rows."""
 
 ROUNDED_SHARE = 0.5
 """One SID in a thousand ends in 000 by chance. More than this share cannot be chance."""
@@ -45,6 +48,7 @@ class Tally:
 
     rows: int = 0
     rejected: int = 0
+    repeated_headers: int = 0
     malformed: int = 0
     rounded: int = 0
     malformed_examples: list[str] = field(default_factory=list)
@@ -60,6 +64,7 @@ class Tally:
         """
         self.rows += len(block.lines)
         self.rejected += len(block.rejected)
+        self.repeated_headers += sum(row.reason == HEADER_AGAIN for row in block.rejected)
         _collect(
             self.rejected_examples,
             (f"line {row.line}: {row.reason}: {row.text[:80]!r}" for row in block.rejected),
@@ -88,17 +93,16 @@ class Tally:
                 "Nothing of this file was loaded. "
                 f"{_list(self.rejected_examples)} Export the file again."
             )
-        seen = self.rows + self.rejected
-        if seen < SMALLEST_FILE_FOR_SHARES:
-            return
-        if self.rejected > limits.rejected_rows * seen:
+        unreadable = self.rejected - self.repeated_headers
+        seen = self.rows + unreadable
+        if _is_too_much(unreadable, seen, limits.rejected_rows):
             raise ExportRefusedError(
-                f"{file.path}: {self.rejected:,} of {seen:,} rows cannot be read, more than "
+                f"{file.path}: {unreadable:,} of {seen:,} rows cannot be read, more than "
                 f"{limits.rejected_rows:.1%}. Nothing of this file was loaded. "
                 f"{_list(self.rejected_examples)} "
                 "Export the file again, or raise max_rejected_share in luigi.cfg."
             )
-        if self.malformed > limits.malformed_sids * self.rows:
+        if _is_too_much(self.malformed, self.rows, limits.malformed_sids):
             raise ExportRefusedError(
                 f"{file.path}: {self.malformed:,} of {self.rows:,} rows have a malformed SID, more "
                 f"than {limits.malformed_sids:.1%}. Nothing of this file was loaded. "
@@ -106,13 +110,38 @@ class Tally:
                 "numbers, and they cannot be repaired: export again, with SIDs as text, and do not "
                 "open the file with Excel. Or raise max_malformed_sid_share in luigi.cfg."
             )
-        if self.rounded > ROUNDED_SHARE * self.rows:
+        if self.rows >= SMALLEST_FILE_FOR_SHARES and self.rounded > ROUNDED_SHARE * self.rows:
             raise ExportRefusedError(
                 f"{file.path}: {self.rounded:,} of {self.rows:,} SIDs end in 000, as Excel writes "
                 f"them: it keeps 15 digits. Nothing of this file was loaded. "
                 f"{_list(self.rounded_examples)} "
                 "Export the file again and do not open it with Excel."
             )
+
+    def warn(self, file: CheckedFile) -> None:
+        """Say what is odd about a file that is loaded all the same."""
+        if self.malformed:
+            logger.warning(
+                "%s: %s of %s rows have a malformed SID. They are loaded, and held as "
+                "sid_malformed: numbers that a spreadsheet or a program has changed cannot be "
+                "repaired. %s",
+                file.path,
+                f"{self.malformed:,}",
+                f"{self.rows:,}",
+                _list(self.malformed_examples),
+            )
+        if self.repeated_headers:
+            logger.warning(
+                "%s: the header is there again in %s lines: files were joined. These lines are "
+                "left out, all rows are loaded.",
+                file.path,
+                f"{self.repeated_headers:,}",
+            )
+
+
+def _is_too_much(bad: int, seen: int, limit: float) -> bool:
+    """Tell whether a share is over the limit; of a few rows, whether it is most of them too."""
+    return bad > limit * seen and (seen >= SMALLEST_FILE_FOR_SHARES or 2 * bad > seen)
 
 
 def _are_sids(values: Any) -> Any:

@@ -23,6 +23,8 @@ import pyarrow.csv
 
 from luigi_tasks.export_check import cut_end_error
 from luigi_tasks.export_file import (
+    END_MARK,
+    HEADER_AGAIN,
     BrokenLine,
     CheckedFile,
     ExportRefusedError,
@@ -87,6 +89,8 @@ class ExportReader:
             raise _changed_file_error(self._file)
 
     def _block(self, data: bytes, here: Place, following: Place) -> Block:
+        if following.offset == self._file.size:
+            data = data.rstrip(END_MARK)
         broken = []
         while self._broken and self._broken[0].start < following.offset:
             broken.append(self._broken.popleft())
@@ -109,6 +113,7 @@ class ExportReader:
             )
         self._refuse_cut_end(following, lines, rejected)
         batch, lines = _without_empty_rows(batch, lines)
+        batch, lines, headers = self._without_headers(batch, lines)
         unknown = {
             name: batch.column(position)
             for position, name in enumerate(self._file.header.names)
@@ -119,8 +124,33 @@ class ExportReader:
             extra=non_empty_values(unknown) if unknown else None,
             lines=lines,
             end=following.offset,
-            rejected=[*(line.row for line in broken), *rejected],
+            rejected=[*(line.row for line in broken), *rejected, *headers],
         )
+
+    def _without_headers(self, batch: Any, lines: Any) -> tuple[Any, Any, list[RejectedRow]]:
+        """Set rows aside that repeat the header: a SID is never the name of a column.
+
+        Raises:
+            ExportRefusedError: A header has its columns in another order, or others.
+        """
+        names = list(self._file.header.names)
+        key = next(at for at, name in self._known.items() if name == self._file.table.keys[0])
+        is_header = pc.is_in(batch.column(key), value_set=pa.array(names))
+        if not pc.any(is_header).as_py():
+            return batch, lines, []
+        headers = []
+        for at in pc.indices_nonzero(is_header).to_pylist():
+            values = [column[at].as_py() for column in batch.columns]
+            line = lines[at].as_py()
+            if [value.strip() for value in values] != names:
+                raise ExportRefusedError(
+                    f"{self._file.path}, line {line}: here is a header again, and it has other "
+                    "columns than the first one, or another order. Nothing of this file was "
+                    "loaded. Files of different exports were joined: load them one by one."
+                )
+            headers.append(RejectedRow(line, ",".join(values), HEADER_AGAIN))
+        is_row = pc.invert(is_header)
+        return batch.filter(is_row), lines.filter(is_row), headers
 
     def _refuse_cut_end(self, following: Place, lines: Any, rejected: list[RejectedRow]) -> None:
         is_end = following.offset == self._file.size

@@ -112,12 +112,22 @@ def readable(data: bytes) -> str:
     return data.decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def open_quote_error(path: Path, line: int, limit: str) -> ExportRefusedError:
-    """Return the error for a quoted text that does not end before `limit`."""
+def open_quote_error(path: Path, line: int) -> ExportRefusedError:
+    """Return the error for a quoted text that does not end before the file does."""
     return ExportRefusedError(
-        f"{path}, line {line}: a quotation mark is opened in this row and not closed before "
-        f"{limit}. Nothing was loaded. Either the file was cut off while it was written, or a "
-        "quotation mark inside a text is not doubled. Export the file again."
+        f"{path}, line {line}: a quotation mark is opened in this row and not closed before the "
+        "end of the file. Nothing was loaded. Either the file was cut off while it was written, or "
+        "a quotation mark inside a text is not doubled. Export the file again."
+    )
+
+
+def long_text_error(path: Path, line: int) -> ExportRefusedError:
+    """Return the error for a quoted text that is longer than a reader takes."""
+    return ExportRefusedError(
+        f"{path}, line {line}: a text between quotation marks in this row is longer than "
+        f"{csv.field_size_limit():,} characters. Nothing was loaded. Either a quotation mark "
+        "inside a text is not doubled, so that it does not end; or the value is far longer than "
+        "any column of Retail Pro. Correct it, or leave the column out, and export the file again."
     )
 
 
@@ -221,10 +231,9 @@ class _Scan:
         """
         first, *rest = self._record
         if self._exhausted:
-            raise open_quote_error(self._path, first.number, "the end of the file")
-        limit = csv.field_size_limit()
-        if sum(len(line.raw) for line in self._record) > limit:
-            raise open_quote_error(self._path, first.number, f"{limit} signs")
+            raise open_quote_error(self._path, first.number)
+        if sum(len(line.raw) for line in self._record) > csv.field_size_limit():
+            raise long_text_error(self._path, first.number)
         if len(self._found.broken) == MOST_BROKEN_LINES:
             raise ExportRefusedError(
                 f"{self._path}, line {first.number}: this is the {MOST_BROKEN_LINES + 1:,}th line "

@@ -218,6 +218,7 @@ class _Load:
             advance(block.end - done)
             done = block.end
         tally.refuse(self._file, limits)
+        tally.warn(self._file)
         if self._landing.has(self._file.table, self._file.content_hash):
             raise LoadInterruptedError(
                 f"{self._file.path} was loaded by another run at the same time. Run again."

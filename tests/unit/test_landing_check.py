@@ -85,8 +85,32 @@ def test_of_a_file_that_is_no_export_nothing_else_is_shown(
     assert len(message) < 1000
 
 
-def test_another_separator_is_hinted_at(tmp_path: Path) -> None:
-    assert "separated by commas" in refusal(tmp_path, "SID;NAME\n1;a\n")
+@pytest.mark.parametrize("mark", ["", '"'])
+@pytest.mark.parametrize(
+    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")]
+)
+def test_another_separator_is_named(tmp_path: Path, separator: str, name: str, mark: str) -> None:
+    rows = (("SID", "NAME", "NOTE"), ("1", "a", "b"))
+    content = "".join(
+        separator.join(f"{mark}{value}{mark}" for value in row) + "\r\n" for row in rows
+    )
+    message = refusal(tmp_path, content)
+    assert name in message
+    assert "commas" in message
+    assert "come in pairs" not in message
+
+
+def test_surrogates_of_oracle_are_named(tmp_path: Path) -> None:
+    emoji = "\N{GRINNING FACE}".encode("utf-16-be").hex(" ", 2).split()
+    pair = b"".join(chr(int(half, 16)).encode("utf-8", "surrogatepass") for half in emoji)
+    message = refusal(tmp_path, b"SID,NAME\n1,a\n2," + pair + b"\n")
+    assert "line 3: the bytes ed a0 bd ed at offset 15 are not UTF-8, but CESU-8" in message
+    assert "AL32UTF8" in message
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\x1a\x1a\x1a"])
+def test_an_empty_file_of_dos_has_no_rows(tmp_path: Path, end: str) -> None:
+    assert "has a header and no rows" in refusal(tmp_path, f"SID,NAME\r\n{end}")
 
 
 def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
@@ -118,13 +142,27 @@ def test_a_quotation_mark_that_is_never_closed_is_located(tmp_path: Path) -> Non
 def test_an_open_quotation_mark_does_not_swallow_the_rest(tmp_path: Path) -> None:
     rows = "".join(f"{number},abcdefgh\n" for number in range(100_000))
     message = refusal(tmp_path, f'SID,NAME\n1,"open\n{rows}')
-    assert "line 2: a quotation mark is opened" in message
-    assert "131072 signs" in message
+    assert "line 2: a text between quotation marks in this row is longer than 131,072" in message
+    assert "is not doubled" in message
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
-    message = refusal(tmp_path, "SID,NAME\n1,a\n2," + "x" * 6_000_000)
-    assert "line 3: the line is longer than" in message
+    message = refusal(tmp_path, "SID,NAME\n1,a\r2," + "x" * 6_000_000)
+    assert "line 2: the line is longer than" in message
+    assert "Lines end with LF or CRLF" in message
+
+
+@pytest.mark.parametrize("mark", ["", '"'])
+def test_a_value_of_ten_megabytes_is_named_as_such(tmp_path: Path, mark: str) -> None:
+    message = refusal(tmp_path, f"SID,NAME\n1,a\n2,{mark}" + "x" * 10_000_000 + f"{mark}\n3,b\n")
+    assert "line 3: the line is longer than 1,048,576 bytes." in message
+    assert "One of its values is far longer than any column of Retail Pro" in message
+
+
+def test_a_quoted_text_of_ten_megabytes_in_many_lines_is_named_as_such(tmp_path: Path) -> None:
+    message = refusal(tmp_path, 'SID,NAME\n1,a\n2,"' + "nine char\n" * 1_000_000 + '"\n3,b\n')
+    assert "line 3: a text between quotation marks in this row is longer than 131,072" in message
+    assert "the value is far longer than any column of Retail Pro" in message
 
 
 def test_old_macintosh_line_ends_are_refused(tmp_path: Path) -> None:

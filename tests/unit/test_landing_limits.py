@@ -1,5 +1,6 @@
 """How much of a file may be bad."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,41 @@ def test_case_01_a_share_of_malformed_sids_refuses_the_file(tmp_path: Path) -> N
 
 
 def test_in_a_small_file_a_malformed_sid_costs_its_row_only(tmp_path: Path) -> None:
-    file = file_with(tmp_path, ["5.92481E+17"] * 19)
+    file = file_with(tmp_path, ["5.92481E+17"] * 9, "n,1\n" * 10)
     tally(file).refuse(file, Limits())
+
+
+@pytest.mark.parametrize("rows", [1, 5, 19])
+def test_few_rows_do_not_hide_that_most_are_bad(tmp_path: Path, rows: int) -> None:
+    file = file_with(tmp_path, ["5E+17"] * rows)
+    with pytest.raises(ExportRefusedError, match=f"{rows} of {rows} rows have a malformed SID"):
+        tally(file).refuse(file, Limits())
+    tally(file).refuse(file, Limits(malformed_sids=1))
+    file = file_with(tmp_path, ["7"], "x\n" * (rows + 1))
+    with pytest.raises(ExportRefusedError, match=f"{rows + 1} of {rows + 2} rows cannot be read"):
+        tally(file).refuse(file, Limits())
+
+
+def test_a_malformed_sid_that_is_loaded_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = file_with(tmp_path, ["7", "5E+17"])
+    with caplog.at_level(logging.WARNING, "luigi-interface.landing"):
+        tally(file).warn(file)
+    assert "1 of 2 rows have a malformed SID" in caplog.text
+    assert "line 3: SID = '5E+17'" in caplog.text
+
+
+def test_a_header_that_is_there_again_is_no_bad_row(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = file_with(tmp_path, ["1"], "NAME,SID\n" * 3)
+    result = tally(file)
+    result.refuse(file, Limits())
+    assert (result.rows, result.rejected, result.malformed) == (1, 3, 0)
+    with caplog.at_level(logging.WARNING, "luigi-interface.landing"):
+        result.warn(file)
+    assert "the header is there again in 3 lines" in caplog.text
 
 
 def test_case_01_rounded_sids_refuse_the_file(tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ def test_a_pipe_with_a_writer_is_not_read_either(export: Path) -> None:
         with contextlib.suppress(BrokenPipeError):
             (export / "thing.csv").write_text("SID\n1\n")
 
-    writer = threading.Thread(target=write)
+    # It may come too late for the reader, and would wait for one for ever.
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     with pytest.raises(ExportRefusedError):
         open_file(export / "thing.csv")

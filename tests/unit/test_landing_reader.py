@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from luigi_tasks import export_check, export_records
+from luigi_tasks import export_check, export_file, export_records
 from luigi_tasks.export_file import ExportRefusedError, RejectedRow
 from tests.unit.landing_files import checked, read
 
@@ -117,6 +117,37 @@ def test_case_53_the_last_line_may_lack_its_end_but_not_its_fields(tmp_path: Pat
     cut = checked(tmp_path, "SID,NAME\n1,a\n2")
     with pytest.raises(ExportRefusedError, match=r"line 3: the last row is cut off.*'2'"):
         read(cut)
+
+
+@pytest.mark.parametrize("rows", ["1,a\r\n2,b\r\n", "1,a\r\n2,b", '1,"a"\r\n2,"b"\r\n'])
+@pytest.mark.parametrize("end", ["\x1a", "\x1a" * 100])
+def test_ctrl_z_ends_a_file(tmp_path: Path, rows: str, end: str) -> None:
+    file = checked(tmp_path, f"SID,NAME\r\n{rows}{end}")
+    assert read(file) == (
+        [{"SID": "1", "NAME": "a", "_line": 2}, {"SID": "2", "NAME": "b", "_line": 3}],
+        [],
+    )
+    assert file.content_hash == export_file.digest_of(file.path)
+
+
+def test_ctrl_z_elsewhere_is_text(tmp_path: Path) -> None:
+    rows, rejected = read(checked(tmp_path, "SID,NAME\n1,a\x1a\n2,b\n"))
+    assert [row["NAME"] for row in rows] == ["a\x1a", "b"]
+    assert rejected == []
+
+
+def test_a_header_that_is_there_again_is_set_aside(tmp_path: Path) -> None:
+    rows, rejected = read(checked(tmp_path, "SID, NAME\n1,a\nSID, NAME\n2,SID\n"))
+    assert [(row["SID"], row["NAME"], row["_line"]) for row in rows] == [
+        ("1", "a", 2),
+        ("2", "SID", 4),
+    ]
+    assert rejected == [RejectedRow(3, "SID, NAME", "the header again: files were joined")]
+
+
+def test_a_header_with_other_columns_in_mid_file_refuses_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ExportRefusedError, match="line 3: here is a header again, and it has oth"):
+        read(checked(tmp_path, "SID,NAME\n1,a\nNAME,SID\nb,2\n"))
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
