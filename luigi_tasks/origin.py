@@ -53,7 +53,7 @@ def reads_the_sample() -> bool:
 
 
 def of_landing() -> frozenset[str]:
-    """Return whose files were loaded into the landing tables: `sample`, `shop`, both or nobody's."""
+    """Return whose files the landing tables hold: `sample`, `shop`, both or nobody's."""
     names = {"database": config.retail_pro().landing_database}
     return frozenset(str(origin) for (origin,) in _rows("origin_of_landing", names))
 

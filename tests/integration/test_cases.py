@@ -54,6 +54,7 @@ class Found:
         self.warnings: dict[str, set[str]] = defaultdict(set)
         self.failures: dict[str, set[str]] = defaultdict(set)
         self.plans = {view: str(models.rows(PLAN.replace("VIEW", view))) for view in HELD_IN}
+        self.told: dict[str, list[str]] = defaultdict(list)
         for sid, _, message in models.rows(MESSAGES):
             self.messages[sid].append(json.loads(message, parse_float=Decimal))
         for table, column, found in (
@@ -62,6 +63,9 @@ class Found:
         ):
             for entity, code in models.rows(f"select entity_id, {column} from {{db}}.{table}"):
                 found[entity].add(code)
+        sql = "select entity_id, error_message from {db}.segment_failed_events"
+        for entity, message in models.rows(sql):
+            self.told[entity].append(message)
 
 
 def deliver(models: Models, cases: Sequence[Case | Later]) -> None:
@@ -101,6 +105,9 @@ def test_case(found: Found, case: Case) -> None:
     assert len(messages) == len(case.messages), messages
     assert set(chain.from_iterable(found.warnings[sid] for sid in case.sids)) == case.warnings
     assert set(chain.from_iterable(found.failures[sid] for sid in case.sids)) == case.failures
+    told = list(chain.from_iterable(found.told[sid] for sid in case.sids))
+    for beginning in case.told:
+        assert any(message.startswith(beginning) for message in told), told
 
 
 def test_what_is_held_is_found_by_an_index(found: Found) -> None:

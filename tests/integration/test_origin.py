@@ -1,4 +1,4 @@
-"""The sample and the rows of a shop never meet: whichever comes second is refused with a sentence."""
+"""The sample and the rows of a shop never meet: whichever comes second is refused."""
 
 import shutil
 import uuid
@@ -54,11 +54,9 @@ def found(
 
 
 def _note_load(client: Client, database: str, directory: str) -> None:
-    values: dict[str, Any] = {name: "" for name in LOADS_COLUMNS} | {
-        "file": f"{directory}/customer.csv",
-        "columns": [],
-        **dict.fromkeys(("bytes", "rows", "rejected_rows", "loaded_at"), 0),
-    }
+    values: dict[str, Any] = dict.fromkeys(LOADS_COLUMNS, "")
+    values |= dict.fromkeys(("bytes", "rows", "rejected_rows", "loaded_at"), 0)
+    values |= {"file": f"{directory}/customer.csv", "columns": []}
     client.insert("loads", [list(values.values())], column_names=list(values), database=database)
 
 
@@ -96,7 +94,8 @@ def test_a_load_is_refused_before_anything_is_written(
 
 
 def test_only_the_sample_has_its_name(tmp_path: Path) -> None:
-    assert origin.is_sample(SAMPLE) and origin.is_sample("seeds/sample/")
+    assert origin.is_sample(SAMPLE)
+    assert origin.is_sample("seeds/sample/")
     assert not origin.is_sample(tmp_path)
     other = tmp_path / origin.SAMPLE
     shutil.copytree(SAMPLE, other)
@@ -105,27 +104,26 @@ def test_only_the_sample_has_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "export", "built", "refused"),
+    ("settings", "built", "refused"),
     [
-        ("landing", "", "shop", False),
-        ("landing", "/exports/today", "", False),
-        ("seeds", "", "shop", True),
-        ("", "", "", True),
-        ("landing", SAMPLE, "", True),
-        ("landing", "/exports/today", "sample", True),
+        (("landing", ""), "shop", False),
+        (("landing", "/exports/today"), "", False),
+        (("seeds", ""), "shop", True),
+        (("", ""), "", True),
+        (("landing", SAMPLE), "", True),
+        (("landing", "/exports/today"), "sample", True),
     ],
 )
 def test_the_sample_goes_to_the_sandbox_only(
     found: Found,
     monkeypatch: pytest.MonkeyPatch,
-    source: str,
-    export: str,
+    settings: tuple[str, str],
     built: str,
     refused: bool,
 ) -> None:
     found(built=built)
-    monkeypatch.setenv("RETAIL_PRO_SOURCE", source)
-    monkeypatch.setenv("RETAIL_PRO_EXPORT_DIR", export)
+    for name, value in zip(("SOURCE", "EXPORT_DIR"), settings, strict=True):
+        monkeypatch.setenv(f"RETAIL_PRO_{name}", value)
     monkeypatch.setenv("SEGMENT_HOST", "http://127.0.0.1:8765")
     readiness.check_rows()
     monkeypatch.setenv("SEGMENT_HOST", "https://api.segment.io")
@@ -137,13 +135,15 @@ def test_the_sample_goes_to_the_sandbox_only(
 
 
 @pytest.mark.parametrize(
-    ("files", "built", "settings", "refused"),
+    ("given", "refused"),
     [
-        ("", "shop", {}, "this command reads the sample. For the shop set RETAIL_PRO_SOURCE"),
-        (SAMPLE, "", {"RETAIL_PRO_SOURCE": "landing"}, "set RETAIL_PRO_EXPORT_DIR=seeds/sample"),
+        (("", "shop", {}), "this command reads the sample. For the shop set RETAIL_PRO_SOURCE"),
+        ((SAMPLE, "", {"RETAIL_PRO_SOURCE": "landing"}), "set RETAIL_PRO_EXPORT_DIR=seeds/sample"),
         (
-            *("/exports/today", "shop"),
-            {"RETAIL_PRO_SOURCE": "landing", "RETAIL_PRO_MAPPINGS": "seeds/sample"},
+            (
+                *("/exports/today", "shop"),
+                {"RETAIL_PRO_SOURCE": "landing", "RETAIL_PRO_MAPPINGS": "seeds/sample"},
+            ),
             "Copy the files of seeds/shop",
         ),
     ],
@@ -152,11 +152,10 @@ def test_dbt_by_hand_is_refused_too(
     found: Found,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    files: str,
-    built: str,
-    settings: dict[str, str],
+    given: tuple[str, str, dict[str, str]],
     refused: str,
 ) -> None:
+    files, built, settings = given
     found(files, built)
     for name in ("RETAIL_PRO_SOURCE", "RETAIL_PRO_EXPORT_DIR", "RETAIL_PRO_MAPPINGS"):
         monkeypatch.setenv(name, settings.get(name, ""))

@@ -39,6 +39,7 @@ class Case:
             key is missing.
         warnings: Every code in `segment_warnings` about them.
         failures: Every code in `segment_failed_events` about them.
+        told: Beginnings of the messages there, each of one failure.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     messages: Sequence[Mapping[str, Any]] = ()
     warnings: frozenset[str] | set[str] = frozenset()
     failures: frozenset[str] | set[str] = frozenset()
+    told: Sequence[str] = ()
 
     @property
     def sids(self) -> list[str]:

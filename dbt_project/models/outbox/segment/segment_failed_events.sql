@@ -44,6 +44,15 @@ reasons as (
 
 ),
 
+details as (
+
+    select
+        'order' as entity_type,
+        *
+    from {{ ref('failure_details') }}
+
+),
+
 -- A failure marked as resolved has a ledger row of that status: the refused
 -- message's own, or one without a message for a row that never became one.
 resolved as (
@@ -65,14 +74,21 @@ select
     failures.event_type as event_type,
     failures.error_category as error_category,
     failures.error_code as error_code,
-    coalesce(nullIf(failures.detail, ''), nullIf(reasons.error_message, ''), failures.error_code)
-        as error_message,
+    coalesce(
+        nullIf(failures.detail, ''),
+        nullIf(trim(concat(details.detail, ' ', reasons.error_message)), ''),
+        failures.error_code
+    ) as error_message,
     failures.payload as payload,
     failures.created_at as created_at,
     failures.retry_count as retry_count,
     resolved.entity_id != '' and failures.error_category != 'transient' as resolved
 from failures
 left join reasons on failures.error_code = reasons.error_code
+left join details
+    on failures.entity_type = details.entity_type
+    and failures.entity_id = details.entity_id
+    and failures.error_code = details.error_code
 left join resolved
     on failures.entity_type = resolved.entity
     and failures.entity_id = resolved.entity_id
