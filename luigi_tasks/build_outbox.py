@@ -15,6 +15,7 @@ from luigi_tasks import (
     dbt,
     dbt_code,
     export_columns,
+    mappings,
     markers,
     readiness,
 )
@@ -46,6 +47,7 @@ class BuildOutbox(SlotTask):
         if not config.is_dry_run():
             readiness.check_namespace()
             readiness.check_rows()
+        mappings.refuse_rows_in_the_old_place()
         clocks.check()
         with Lease(), TaskProgress(self, "dbt build") as progress:
             clickhouse.check_for_dbt()

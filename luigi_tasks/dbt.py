@@ -22,7 +22,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from luigi_tasks import advice, clickhouse, cluster, config, leash, origin, signals
+from luigi_tasks import (
+    advice,
+    clickhouse,
+    cluster,
+    config,
+    leash,
+    origin,
+    signals,
+    violations,
+)
 from luigi_tasks.errors import BuildFailedError, ConfigurationError
 
 logger = logging.getLogger("luigi-interface.dbt")
@@ -263,15 +272,14 @@ def _read_line(line: str, log: BuildLog, on_progress: OnProgress) -> None:
 def _check(code: int, log: BuildLog, target: Path, log_path: Path) -> BuildResult:
     """Exit code 0 is not enough: the results must be of this build, and every node well."""
     results = _results(target / "run_results.json", log.invocation_id)
-    failures = [
-        f"{node['unique_id']}: {_shorten(node.get('message') or node['status'])}"
-        for node in results
-        if node["status"] not in GOOD_STATUSES
-    ]
+    failed = [node for node in results if node["status"] not in GOOD_STATUSES]
+    failures = [_describe(node) for node in failed]
     if code == 0 and results and not failures:
         return BuildResult(log.invocation_id, len(results))
     reasons = failures or [_shorten(message) for message in log.errors[-MOST_FAILURES_SHOWN:]]
     shown = reasons[:MOST_FAILURES_SHOWN]
+    for place, node in enumerate(failed[:MOST_FAILURES_SHOWN]):
+        shown[place] = "\n    ".join([shown[place], *violations.first_rows(node)])
     if len(reasons) > len(shown):
         shown.append(f"and {len(reasons) - len(shown)} more")
     sentences = advice.about("\n".join(reasons)) or "Put it right and run again."
@@ -279,6 +287,10 @@ def _check(code: int, log: BuildLog, target: Path, log_path: Path) -> BuildResul
         "\n  ".join([f"dbt build failed (exit code {code}), so nothing was sent:", *shown])
         + f"\n{sentences} The whole log: {log_path / 'dbt.log'}"
     )
+
+
+def _describe(node: dict[str, Any]) -> str:
+    return f"{node['unique_id']}: {_shorten(node.get('message') or node['status'])}"
 
 
 def _results(path: Path, invocation_id: str) -> list[dict[str, Any]]:
