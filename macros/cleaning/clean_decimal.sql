@@ -2,13 +2,39 @@
     An exact decimal from text; null unless it is plain digits with an optional
     sign, in the export's one form of numbers: a point (Oracle prints .5), or what the
     variables decimal_separator and thousands_separator say. Checked first because
-    ClickHouse would read 1e3.
+    ClickHouse would read 1e3. Zeros may follow the six decimals that are kept. A float that
+    was printed with all its digits is read too; see float_form.
 -#}
 {% macro clean_decimal(column) -%}
-if(
+multiIf(
     match({{ column }}, '{{ number_form() }}'),
-    toDecimal128OrNull({{ with_point(column) }}, 6), null
+    toDecimal128OrNull({{ with_point(column) }}, 6),
+    match({{ column }}, '{{ float_form() }}'), {{ without_float_noise(column) }},
+    null
 )
+{%- endmacro %}
+
+{#-
+    The decimal that a float stands for: rounded to four places, if that changes it by less than
+    a billionth, so that nothing but the float's own noise is lost; else null.
+-#}
+{% macro without_float_noise(column) -%}
+arrayMap(
+        exact -> if(
+            abs(exact) < 1000000000000000
+            and abs(exact - round(exact, 4)) * 1000000000 < greatest(abs(exact), toDecimal256(1, 20)),
+            toDecimal128(round(exact, 4), 6), null
+        ),
+        [toDecimal256OrNull({{ with_point(column) }}, 20)]
+    )[1]
+{%- endmacro %}
+
+{#-
+    Regular expression of a float with at least the 15 digits that it has for certain, such as
+    19.989999999999998 or 3.55271367880050E-15. What has fewer was written by somebody.
+-#}
+{% macro float_form() -%}
+^-?0{0,15}[{{ var('decimal_separator') }}]?0*[1-9](?:[{{ var('decimal_separator') }}]?[0-9]){14,40}(?:[eE][+-]?[0-9]{1,2})?$
 {%- endmacro %}
 
 {#- Regular expression of a number in the export's form. -#}
@@ -22,7 +48,7 @@ if(
     ) }}
 {%- endif -%}
 {%- set grouped = '|[0-9]{1,3}([' ~ thousands ~ '][0-9]{3}){1,4}' if thousands else '' -%}
-^-?(([0-9]{1,15}{{ grouped }})([{{ point }}][0-9]{1,6})?|[{{ point }}][0-9]{1,6})$
+^-?(([0-9]{1,15}{{ grouped }})([{{ point }}][0-9]{1,6}0*)?|[{{ point }}][0-9]{1,6}0*)$
 {%- endmacro %}
 
 {#- The text of a number without thousands separators and with a point. -#}
@@ -58,4 +84,20 @@ arrayFilter(name -> name != '', [
             if({{ column }} != '' and {{ reader(column) }} is null, '{{ column }}', ''){{ ',' if not loop.last }}
             {%- endfor %}
         ])
+{%- endmacro %}
+
+{#- The names of those columns of numbers that held the noise of a float. -#}
+{% macro rounded_columns(columns) -%}
+if(
+            match(concatWithSeparator(' ', {{ columns | join(', ') }}), '[0-9]{7}'),
+            arrayFilter(name -> name != '', [
+                {%- for column in columns %}
+                if(
+                    match({{ column }}, '{{ float_form() }}')
+                    and not match({{ column }}, '{{ number_form() }}'),
+                    '{{ column }}', ''
+                ){{ ',' if not loop.last }}
+                {%- endfor %}
+            ]), []
+        )
 {%- endmacro %}

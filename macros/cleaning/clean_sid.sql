@@ -1,9 +1,10 @@
 {#-
-    A Retail Pro row id as text; null unless it is one to nineteen digits. Ids
-    mangled by a spreadsheet or a float cannot be repaired and are never cast.
+    A Retail Pro row id as text; null unless it is one to nineteen digits and has no zero before
+    them. Ids mangled by a spreadsheet or a float cannot be repaired and are never cast; padded
+    with zeros they would be another customer or order at Segment.
 -#}
 {% macro clean_sid(column) -%}
-if(match({{ column }}, '^-?[0-9]{1,19}$'), {{ column }}, null)
+if(match({{ column }}, '^(0|-?[1-9][0-9]{0,18})$'), {{ column }}, null)
 {%- endmacro %}
 
 {#-

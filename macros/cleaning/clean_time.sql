@@ -68,7 +68,8 @@ arrayMap(
                 zone in ('Z', 'UTC', 'GMT'), 0,
                 match(zone, '^[+-]'),
                 if(left(zone, 1) = '-', -1, 1) * (
-                    3600 * toInt32OrZero(substring(zone, 2, 2)) + 60 * toInt32OrZero(right(zone, 2))
+                    3600 * toInt32OrZero(substring(zone, 2, 2))
+                    + 60 * toInt32OrZero(extract(zone, '^...:?([0-9]{2})$'))
                 ),
                 null
             ),
@@ -93,7 +94,12 @@ trim(trailing ' ' from left(upper({{ column }}), length({{ column }}) - length({
 
 {#- Abbreviations such as EST or CST are no zones: they mean different ones in different places. -#}
 {% macro zone_form() -%}
-[0-9][:.][0-9]{2}(?:[.,][0-9]+)?(?: ?[AP]M\\b)? ?(Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}|[A-Z_]+(?:/[A-Z0-9_+-]+)+)$
+[0-9][:.][0-9]{2}(?:[.,][0-9]+)?(?: ?[AP]M\\b)? ?(Z|UTC|GMT|{{ offset_form() }}|[A-Z_]+(?:/[A-Z0-9_+-]+)+)$
+{%- endmacro %}
+
+{#- From -12:00 to +14:00, the offsets that there are; of whole hours as PostgreSQL prints them. -#}
+{% macro offset_form() -%}
+(?:[+-](?:0[0-9]|1[01])|[+]1[23])(?::?[0-5][0-9])?|(?:-12|[+]14)(?::?00)?
 {%- endmacro %}
 
 {% macro iso_time() -%}

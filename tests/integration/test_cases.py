@@ -9,7 +9,7 @@ import pkgutil
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -88,6 +88,9 @@ def found(clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPath
     create_landing(client, landing)
     directory = tmp_path_factory.mktemp("cases")
     models = Models(client, f"cases_{own}", landing, clickhouse_server.environment, directory)
+    old_documents = list(chain.from_iterable(case.old_documents for case in CASES))
+    long_ago = datetime.now(timezone.utc) - timedelta(days=5)
+    land(client, landing, Batch([Delivery("document", old_documents, long_ago, "")], []))
     deliver(models, CASES)
     models.build("build", "--exclude-resource-type", "unit_test")
     deliver(models, [case.later for case in CASES])

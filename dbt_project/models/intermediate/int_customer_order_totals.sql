@@ -19,7 +19,12 @@ counted as (
     select
         customer_sid,
         kind,
-        occurred_at,
+        -- What a customer did lies not ahead of the time at which we say it.
+        if(
+            _loaded_at > toDateTime64(0, 3, 'UTC'),
+            least(occurred_at, _loaded_at),
+            if(occurred_at > now64(3, 'UTC'), null, occurred_at)
+        ) as occurred_at,
         currency,
         store_code,
         store_key,

@@ -5,7 +5,7 @@ with screened as (
 
     select
         *,
-        upper('{{ var("default_timezone") }}') as default_zone
+        {{ known_zone("ifNull(created_zone, '" ~ var('default_timezone') ~ "')") }} as created_in
     from {{ ref('int_customers_screened') }}
     where {{ changed_only('row_key', ref('int_customers_touched')) }}
     -- As a setting, because unit tests put a query in the table's place.
@@ -16,12 +16,6 @@ with screened as (
 order_totals as (
 
     select * from {{ ref('int_customer_order_totals') }}
-
-),
-
-zones as (
-
-    {{ known_zones() }}
 
 ),
 
@@ -58,24 +52,28 @@ customers as (
 
         -- timestamps
         {{ to_instant(
-            'screened.created_wall_time', 'screened.created_offset', 'created_zones.known_zone'
-        ) }} as created_at,
-        {{ to_instant(
-            'screened.modified_wall_time', 'screened.modified_offset', 'modified_zones.known_zone'
-        ) }} as modified_at,
+            'screened.created_wall_time', 'screened.created_offset', 'screened.created_in'
+        ) }} as stated_creation,
+        ifNull({{ seconds_ahead('stated_creation', 'screened._loaded_at') }}, 0) > 0
+            as is_created_ahead,
+        if(is_created_ahead, null, stated_creation) as created_at,
+        if(
+            ifNull({{ seconds_ahead('screened.modified_at', 'screened._loaded_at') }}, 0) > 0,
+            null, screened.modified_at
+        ) as modified_at,
         order_totals.first_order_at as first_order_at,
         order_totals.last_order_at as last_order_at,
 
         -- what keeps it from being sent, and what is odd about it
         screened.failure_code as failure_code,
         screened.exclusion_reason as exclusion_reason,
-        arrayConcat(
-            screened.warnings,
+        arrayConcat(screened.warnings, arrayFilter(code -> code != '', [
             if(
-                created_at is null and screened.created_wall_time is not null,
-                ['created_time_without_zone'], []
-            )
-        ) as warnings,
+                stated_creation is null and screened.created_wall_time is not null,
+                'created_time_without_zone', ''
+            ),
+            if(is_created_ahead, 'time_ahead', '')
+        ])) as warnings,
         screened._file as _file,
         screened._line as _line,
         screened._loaded_at as _loaded_at,
@@ -85,11 +83,7 @@ customers as (
     from screened
     cross join {{ ref('int_build_scope') }} as scope
     left join order_totals on screened.customer_sid = order_totals.customer_sid
-    left join zones as created_zones
-        on ifNull(screened.created_zone, screened.default_zone) = created_zones.upper_zone
-    left join zones as modified_zones
-        on ifNull(screened.modified_zone, screened.default_zone) = modified_zones.upper_zone
 
 )
 
-select * from customers
+select * except (stated_creation, is_created_ahead) from customers

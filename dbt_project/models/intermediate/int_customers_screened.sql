@@ -102,7 +102,9 @@ screened as (
                 ''
             ),
             if(notEmpty(recognised.unreadable_traits), 'trait_unreadable', ''),
-            if(match(recognised.name_as_typed, '{{ damaged_text() }}'), 'text_damaged', '')
+            if(recognised.is_text_damaged = 1, 'text_damaged', ''),
+            if(recognised.had_card_number = 1, 'card_number_removed', ''),
+            if(notEmpty(recognised.rounded_traits), 'number_rounded', '')
         ]) as warnings
     from recognised
     left join used_emails on recognised.email = used_emails.used_email

@@ -61,6 +61,7 @@ classified as (
             not has_number, 'receipt_number_unreadable',
             business_wall_time is null, 'timestamp_unreadable',
             occurred_at is null, 'timezone_unknown',
+            {{ far_ahead('seconds_ahead') }}, 'time_in_future',
             notEmpty(unreadable_flags) or notEmpty(unreadable_line_flags), 'flag_unreadable',
             notEmpty(unreadable_numbers) or notEmpty(unreadable_line_numbers), 'number_unreadable',
             currency is null, 'currency_unmapped',
@@ -78,6 +79,10 @@ classified as (
         arrayFilter(code -> code != '', [
             if(has_sale != is_sale or has_return != is_return, 'flags_contradict_quantities', ''),
             if(unidentified_lines > 0, 'product_unidentified', ''),
+            if(seconds_ahead > 0, 'time_ahead', ''),
+            if(clock_change != '', concat('time_', clock_change), ''),
+            if(has_two_stores = 1, 'stores_differ', ''),
+            if(had_card_number = 1 or card_number_lines > 0, 'card_number_removed', ''),
             if(
                 undirected_lines = 0 and line_count > 0 and (
                     is_sale and sale_lines = 0

@@ -14,8 +14,7 @@ stores as (
         sbs_no as store_subsidiary,
         store_code as known_store_code,
         toInt64OrNull(store_no) as known_store_number,
-        nullIf(store_name, '') as known_store_name,
-        nullIf(time_zone, '') as store_zone
+        nullIf(store_name, '') as known_store_name
     from {{ ref('stores') }}
 
 ),
@@ -24,7 +23,6 @@ subsidiaries as (
 
     select
         sbs_no as known_subsidiary,
-        nullIf(time_zone, '') as subsidiary_zone,
         toInt8OrNull(use_vat) as subsidiary_uses_vat
     from {{ ref('subsidiaries') }}
 
@@ -60,16 +58,15 @@ currencies as (
 
 ),
 
-zones as (
-
-    {{ known_zones() }}
-
-),
-
 matched as (
 
     select
-        documents.*,
+        documents.* except (modified_at),
+        -- An exporter's clock that was ahead tells nothing about when an order was changed.
+        if(
+            ifNull({{ seconds_ahead('documents.modified_at', 'documents._loaded_at') }}, 0) > 0,
+            null, documents.modified_at
+        ) as modified_at,
         -- One store: what the one of this number lacks is not taken from another of this code.
         by_number.store_subsidiary != '' as is_known_by_number,
         if(is_known_by_number, by_number.known_store_name, by_code.known_store_name)
@@ -77,11 +74,18 @@ matched as (
         nullIf(
             if(is_known_by_number, by_number.known_store_code, by_code.known_store_code), ''
         ) as known_store_code,
-        coalesce(
-            if(is_known_by_number, by_number.store_zone, by_code.store_zone),
-            subsidiaries.subsidiary_zone,
-            nullIf('{{ var("default_timezone") }}', '')
-        ) as store_zone,
+        -- A zone that the text names counts before the store's, and an unknown one is not passed
+        -- over.
+        {{ known_zone(
+            'ifNull(documents.business_zone, '
+            ~ store_zone('documents.subsidiary', 'documents.store_no', 'documents.store_code') ~ ')'
+        ) }} as business_place,
+        -- The code is of a store that has another number.
+        ifNull(
+            by_code.known_store_number != documents.store_no
+            or by_number.known_store_code != by_code.known_store_code
+            and by_number.known_store_code != '' and by_code.known_store_code != '', 0
+        ) as has_two_stores,
         currencies.currency as currency,
         currencies.minor_units as minor_units,
         subsidiaries.subsidiary_uses_vat as subsidiary_uses_vat
@@ -99,22 +103,20 @@ matched as (
 
 ),
 
--- A zone that the text names counts before the store's, and an unknown one is not passed over.
 timed as (
 
     select
-        matched.*,
-        {{ to_instant(
-            'matched.business_wall_time', 'matched.business_offset', 'business_zones.known_zone'
-        ) }} as occurred_at,
-        {{ to_instant(
-            'matched.modified_wall_time', 'matched.modified_offset', 'modified_zones.known_zone'
-        ) }} as modified_at
+        * except (business_place),
+        {{ to_instant('business_wall_time', 'business_offset', 'business_place') }} as occurred_at,
+        if(
+            business_offset is null and business_place != '',
+            {{ clock_change('business_wall_time', "if(business_place = '', 'UTC', business_place)") }},
+            ''
+        ) as clock_change,
+        {{ seconds_ahead(
+            'occurred_at', "if(_loaded_at > toDateTime64(0, 3, 'UTC'), _loaded_at, _staged_at)"
+        ) }} as seconds_ahead
     from matched
-    left join zones as business_zones
-        on upper(coalesce(matched.business_zone, matched.store_zone)) = business_zones.upper_zone
-    left join zones as modified_zones
-        on upper(coalesce(matched.modified_zone, matched.store_zone)) = modified_zones.upper_zone
 
 )
 

@@ -45,6 +45,7 @@ totals as (
             direction in ('sale', 'return') and measured_quantity != 0
             and alu is null and item_sid is null
         ) as unidentified_lines,
+        countIf(direction in ('sale', 'return') and had_card_number = 1) as card_number_lines,
         groupUniqArrayIf(returned_sale_sid, direction = 'return') as returned_sale_sids,
         arraySort(groupUniqArrayArray(malformed_references)) as malformed_line_references
     from lines

@@ -65,7 +65,9 @@ last_messages as (
         argMax(event, enqueued_at) as last_event,
         argMax(message, enqueued_at) as message,
         argMax(user_id, enqueued_at) as customer_sid,
-        minIf(occurred_at, event in ('Order Completed', 'Order Refunded')) as occurred_at
+        minIf(
+            least(occurred_at, entered_at), event in ('Order Completed', 'Order Refunded')
+        ) as occurred_at
     from {{ ref('segment_track_events') }}
     where (enqueued_at, message_id) in (select * from sent)
     group by document_sid, kind

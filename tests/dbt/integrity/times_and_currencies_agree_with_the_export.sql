@@ -1,8 +1,7 @@
-{#- A few may differ: a clock that skips an hour in spring has times that are no instant. -#}
-{{ config(warn_if='>0', error_if='>20') }}
 -- Of what the last build worked on: orders whose currency is not the code of the exported name, or
--- whose time, read back in a zone of the subsidiary's, is not the exported one. Times that are not
--- ISO 8601 are not compared.
+-- whose time, read back in a zone of the subsidiary's, is not the exported one. Only times in
+-- ISO 8601 with an offset or with nothing behind them are compared. A time that the clock skips
+-- is read back as much later as it skips.
 with exported_documents as (
 
     {{ exported_rows_of_this_build('document', [
@@ -18,42 +17,66 @@ built_orders as (
 
 ),
 
-documents as (
+stated as (
 
     select
         SID as sid,
-        min(toInt64({{ exported_number('SBS_NO') }})) as subsidiary,
-        groupUniqArray(upper(CURRENCY_NAME)) as currency_names,
-        groupUniqArrayArray(arrayFilter(
-            time -> match(time, '^[0-9]{4}(-[0-9]{2}){2}[T ][0-9]{2}(:[0-9]{2}){2}'),
+        toInt64({{ exported_number('SBS_NO') }}) as subsidiary,
+        replaceAll(upper(CURRENCY_NAME), ' ', '') as currency_name,
+        arrayFilter(
+            time -> time != '',
             [INVC_POST_DATE, CREATED_DATETIME]
-        )) as times
+        ) as texts,
+        -- What the clock shows, and what it says of its zone.
+        arrayMap(
+            time -> (
+                parseDateTimeOrNull(
+                    replaceOne(left(upper(time), 19), 'T', ' '), '%Y-%m-%d %H:%i:%S', 'UTC'
+                ),
+                upper(trim(replaceRegexpOne(substring(time, 20), '^[.][0-9]+', '')))
+            ), texts
+        ) as times,
+        arrayAll(
+            time -> match(
+                time,
+                '^[0-9]{4}(-[0-9]{2}){2}[Tt ][0-9]{2}(:[0-9]{2}){2}([.][0-9]+)?'
+                || ' ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?$'
+            ), texts
+        ) as is_comparable
     from exported_documents
-    group by sid
 
 ),
 
-listed_zones as (
+documents as (
 
     select
-        sbs_no,
-        time_zone
-    from {{ ref('stores') }}
-    union all
-    select
-        sbs_no,
-        time_zone
-    from {{ ref('subsidiaries') }}
+        sid,
+        min(subsidiary) as subsidiary,
+        groupUniqArray(currency_name) as currency_names,
+        if(min(is_comparable), groupUniqArrayArray(times), []) as times
+    from stated
+    group by sid
 
 ),
 
 zones as (
 
     select
-        toInt64OrZero(trim(sbs_no)) as subsidiary,
-        groupUniqArray(time_zone) as names
-    from listed_zones
-    where time_zone != ''
+        subsidiary,
+        groupUniqArray(known.known_zone) as names
+    from (
+        select
+            toInt64({{ exported_number('sbs_no') }}) as subsidiary,
+            arrayJoin([upper(time_zone), upper('{{ var("default_timezone") }}')]) as upper_zone
+        from (
+            select sbs_no, time_zone from {{ ref('stores') }}
+            union all
+            select sbs_no, time_zone from {{ ref('subsidiaries') }}
+            union all
+            select SBS_NO as sbs_no, '' as time_zone from exported_documents
+        )
+    ) as listed
+    inner join ({{ known_zones() }}) as known on listed.upper_zone = known.upper_zone
     group by subsidiary
 
 ),
@@ -62,7 +85,7 @@ currencies as (
 
     select
         currency_code,
-        groupUniqArray(currency_name) as names
+        groupUniqArray(replaceAll(upper(currency_name), ' ', '')) as names
     from (
         select
             currency_name,
@@ -87,18 +110,15 @@ compared as (
         orders.occurred_at as occurred_at,
         documents.currency_names as exported_names,
         documents.times as exported_times,
-        arrayConcat(
-            zones.names, {{ [var('default_timezone')] if var('default_timezone') else [] }}
-        ) as store_zones,
+        zones.names as store_zones,
         hasAny(currencies.names, documents.currency_names) as has_exported_currency,
+        toDateTime(assumeNotNull(occurred_at), 'UTC') as occurred_in_utc,
         empty(exported_times) or arrayExists(
             time -> if(
-                match(time, '([Zz]|[+-][0-9]{2}:?[0-9]{2})$'),
-                parseDateTime64BestEffortOrNull(time, 3, 'UTC') = occurred_at,
+                time.2 != '',
+                {{ exported_instant('time') }} = occurred_in_utc,
                 arrayExists(
-                    zone -> left(toString(assumeNotNull(occurred_at), zone), 19)
-                    = replaceOne(left(time, 19), 'T', ' '),
-                    store_zones
+                    zone -> {{ reads_as('occurred_in_utc', 'zone', 'time.1') }}, store_zones
                 )
             ),
             exported_times

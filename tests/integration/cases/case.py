@@ -32,6 +32,7 @@ class Case:
         name: What is odd, as a name of a test.
         documents: Rows of document.csv.
         lines: Rows of document_item.csv.
+        old_documents: Rows of document.csv that came five days before all others.
         customers: Rows of customer.csv.
         later: Rows that come after the first build.
         messages: Every message about these documents and customers, ordered by event and
@@ -45,6 +46,7 @@ class Case:
     name: str
     documents: Sequence[Row] = ()
     lines: Sequence[Row] = ()
+    old_documents: Sequence[Row] = ()
     customers: Sequence[Row] = ()
     later: Later = Later()
     messages: Sequence[Mapping[str, Any]] = ()
@@ -55,7 +57,10 @@ class Case:
     @property
     def sids(self) -> list[str]:
         """The SIDs of its documents and customers, which no other case has."""
-        rows = (*self.documents, *self.customers, *self.later.documents, *self.later.customers)
+        rows = (
+            *(*self.old_documents, *self.documents, *self.customers),
+            *(*self.later.documents, *self.later.customers),
+        )
         return list(dict.fromkeys(row["SID"] for row in rows))
 
 

@@ -15,6 +15,9 @@ tidied as (
             'YTD_SALE', 'CREATED_DATETIME', 'ACTIVE', 'CUST_TYPE', 'MODIFIED_DATETIME',
             'POST_DATE', 'ROW_VERSION',
         ]) }}
+        match(
+            concat(source.FIRST_NAME, ' ', source.LAST_NAME), '{{ damaged_text() }}'
+        ) as is_text_damaged,
         {{ content_hash() }} as content_hash,
         _load_id,
         _file,
@@ -34,8 +37,8 @@ typed as (
         {{ without_placeholder(clean_text('CUST_ID')) }} as cust_id,
 
         -- text
-        {{ without_placeholder(clean_text('FIRST_NAME'), 'name') }} as first_name,
-        {{ without_placeholder(clean_text('LAST_NAME'), 'name') }} as last_name,
+        {{ without_placeholder(clean_text(without_card_numbers('FIRST_NAME')), 'name') }} as first_name,
+        {{ without_placeholder(clean_text(without_card_numbers('LAST_NAME')), 'name') }} as last_name,
         trim(concat(FIRST_NAME, ' ', LAST_NAME)) as name_as_typed,
         {{ clean_text('EMAIL') }} as email_as_typed,
         {{ clean_email('EMAIL') }} as email,
@@ -62,6 +65,8 @@ typed as (
         {{ clean_offset('MODIFIED_DATETIME') }} as modified_offset,
         {{ clean_zone('MODIFIED_DATETIME') }} as modified_zone,
         {{ clean_wall_time('POST_DATE') }} as posted_wall_time,
+        {{ clean_offset('POST_DATE') }} as posted_offset,
+        {{ clean_zone('POST_DATE') }} as posted_zone,
 
         -- what could not be read
         {{ unreadable_columns(['ACTIVE'], clean_boolean) }} as unreadable_flags,
@@ -74,6 +79,11 @@ typed as (
             {{ unreadable_columns(['CUST_TYPE'], clean_integer) }},
             {{ unreadable_columns(['CREATED_DATETIME'], clean_wall_time) }}
         ) as unreadable_traits,
+        {{ rounded_columns(
+            ['LTY_BALANCE', 'YTD_SALE', 'TOTAL_TRANSACTIONS', 'SALE_ITEM_COUNT', 'RETURN_ITEM_COUNT']
+        ) }} as rounded_traits,
+        {{ had_card_number(['FIRST_NAME', 'LAST_NAME']) }} as had_card_number,
+        is_text_damaged,
 
         -- origin
         content_hash,
@@ -84,6 +94,27 @@ typed as (
         {{ staged_at() }} as _staged_at
     from tidied
 
+),
+
+zoned as (
+
+    select
+        *,
+        {{ known_zone("ifNull(modified_zone, '" ~ var('default_timezone') ~ "')") }} as changed_in,
+        {{ known_zone("ifNull(posted_zone, '" ~ var('default_timezone') ~ "')") }} as posted_in
+    from typed
+
+),
+
+-- When the row was changed and when it arrived, as instants.
+placed as (
+
+    select
+        * except (modified_offset, modified_zone, posted_offset, posted_zone, changed_in, posted_in),
+        {{ to_instant('modified_wall_time', 'modified_offset', 'changed_in') }} as modified_at,
+        {{ to_instant('posted_wall_time', 'posted_offset', 'posted_in') }} as posted_at
+    from zoned
+
 )
 
-select * from typed
+select * from placed

@@ -38,7 +38,7 @@ typed as (
         {{ clean_reference('RETURNED_ITEM_INVOICE_SID') }} as returned_sale_sid,
 
         -- text
-        {{ without_placeholder(clean_text('DESCRIPTION1')) }} as product_name,
+        {{ without_placeholder(clean_text(without_card_numbers('DESCRIPTION1'))) }} as product_name,
         {{ without_placeholder(clean_text('DCS_CODE')) }} as category,
         {{ without_placeholder(clean_text('VEND_CODE')) }} as brand,
         {{ without_placeholder(clean_text('ITEM_SIZE'), 'attribute') }} as item_size,
@@ -57,13 +57,18 @@ typed as (
         -- timestamps
         {{ clean_wall_time('MODIFIED_DATETIME') }} as modified_wall_time,
         {{ clean_offset('MODIFIED_DATETIME') }} as modified_offset,
+        {{ clean_zone('MODIFIED_DATETIME') }} as modified_zone,
         {{ clean_wall_time('POST_DATE') }} as posted_wall_time,
+        {{ clean_offset('POST_DATE') }} as posted_offset,
+        {{ clean_zone('POST_DATE') }} as posted_zone,
 
         -- what could not be read
         {{ unreadable_columns(['QTY', 'PRICE', 'DIP_PRICE', 'TAX_AMT'], clean_decimal) }}
             as unreadable_numbers,
+        {{ rounded_columns(['QTY', 'PRICE', 'DIP_PRICE', 'TAX_AMT']) }} as rounded_numbers,
         {{ unreadable_columns(['ITEM_TYPE', 'KIT_FLAG'], clean_integer) }} as unreadable_flags,
         {{ unreadable_columns(['RETURNED_ITEM_INVOICE_SID'], clean_sid) }} as malformed_references,
+        {{ had_card_number(['DESCRIPTION1']) }} as had_card_number,
 
         -- origin
         content_hash,
@@ -75,6 +80,50 @@ typed as (
         {{ staged_at() }} as _staged_at
     from tidied
 
+),
+
+-- Where the documents of those lines are whose times do not say it themselves.
+document_zones as (
+
+    select
+        row_key as zoned_document_sid,
+        argMax(
+            {{ store_zone('subsidiary', 'store_no', 'store_code') }},
+            ({{ exported_version() }}, _loaded_at, _line)
+        ) as document_zone
+    from {{ ref('stg_retail_pro__documents') }}
+    where row_key in (
+        select document_sid from typed
+        where
+            modified_wall_time is not null and modified_offset is null
+            or posted_wall_time is not null and posted_offset is null
+    )
+    group by row_key
+
+),
+
+zoned as (
+
+    select
+        typed.*,
+        {{ known_zone("coalesce(modified_zone, document_zone, '" ~ var('default_timezone') ~ "')") }}
+            as changed_in,
+        {{ known_zone("coalesce(posted_zone, document_zone, '" ~ var('default_timezone') ~ "')") }}
+            as posted_in
+    from typed
+    left join document_zones on typed.document_sid = document_zones.zoned_document_sid
+
+),
+
+-- When the row was changed and when it arrived, as instants.
+placed as (
+
+    select
+        * except (modified_offset, modified_zone, posted_offset, posted_zone, changed_in, posted_in),
+        {{ to_instant('modified_wall_time', 'modified_offset', 'changed_in') }} as modified_at,
+        {{ to_instant('posted_wall_time', 'posted_offset', 'posted_in') }} as posted_at
+    from zoned
+
 )
 
-select * from typed
+select * from placed

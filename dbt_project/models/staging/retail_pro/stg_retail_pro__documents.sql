@@ -43,11 +43,11 @@ typed as (
         -- text
         {{ clean_email('BT_EMAIL') }} as email,
         {{ clean_text('CURRENCY_NAME') }} as currency_name,
-        {{ clean_text('TENDER_NAME') }} as payment_method,
+        {{ clean_text(without_card_numbers('TENDER_NAME')) }} as payment_method,
         {{ clean_text('STORE_CODE') }} as store_code,
         {{ clean_integer('STORE_NO') }} as store_no,
         {{ clean_text(without_zero_decimals('SBS_NO')) }} as subsidiary,
-        {{ without_placeholder(clean_text('SHIP_METHOD')) }} as shipping_method,
+        {{ without_placeholder(clean_text(without_card_numbers('SHIP_METHOD'))) }} as shipping_method,
 
         -- numerics
         {{ clean_decimal('SOLD_QTY') }} as sold_quantity,
@@ -84,6 +84,9 @@ typed as (
         {{ clean_offset('MODIFIED_DATETIME') }} as modified_offset,
         {{ clean_zone('MODIFIED_DATETIME') }} as modified_zone,
         {{ clean_wall_time('POST_DATE') }} as posted_wall_time,
+        {{ clean_offset('POST_DATE') }} as posted_offset,
+        {{ clean_zone('POST_DATE') }} as posted_zone,
+        {{ store_zone('subsidiary', 'store_no', 'store_code') }} as zone_of_store,
 
         -- what could not be read
         {{ unreadable_columns([
@@ -91,6 +94,11 @@ typed as (
             'TOTAL_DISCOUNT_AMT', 'SHIPPING_AMT', 'RETURN_SUBTOTAL', 'RETURN_SUBTOTAL_WITH_TAX',
             'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT', 'TOTAL_FEE_AMT',
         ], clean_decimal) }} as unreadable_numbers,
+        {{ rounded_columns([
+            'SOLD_QTY', 'RETURN_QTY', 'SALE_TOTAL_AMT', 'SALE_SUBTOTAL', 'SALE_TOTAL_TAX_AMT',
+            'TOTAL_DISCOUNT_AMT', 'SHIPPING_AMT', 'RETURN_SUBTOTAL', 'RETURN_SUBTOTAL_WITH_TAX',
+            'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
+        ]) }} as rounded_numbers,
         arrayConcat(
             {{ unreadable_columns(['STATUS', 'RECEIPT_TYPE'], clean_integer) }},
             {{ unreadable_columns(
@@ -98,6 +106,7 @@ typed as (
             ) }}
         ) as unreadable_flags,
         {{ unreadable_columns(['BT_CUID', 'REF_SALE_SID'], clean_sid) }} as malformed_references,
+        {{ had_card_number(['TENDER_NAME', 'SHIP_METHOD']) }} as had_card_number,
 
         -- origin
         content_hash,
@@ -109,6 +118,27 @@ typed as (
         {{ staged_at() }} as _staged_at
     from tidied
 
+),
+
+zoned as (
+
+    select
+        *,
+        {{ known_zone("ifNull(modified_zone, zone_of_store)") }} as changed_in,
+        {{ known_zone("ifNull(posted_zone, zone_of_store)") }} as posted_in
+    from typed
+
+),
+
+-- When the row was changed and when it arrived, as instants.
+placed as (
+
+    select
+        * except (modified_offset, modified_zone, posted_offset, posted_zone, changed_in, posted_in, zone_of_store),
+        {{ to_instant('modified_wall_time', 'modified_offset', 'changed_in') }} as modified_at,
+        {{ to_instant('posted_wall_time', 'posted_offset', 'posted_in') }} as posted_at
+    from zoned
+
 )
 
-select * from typed
+select * from placed
