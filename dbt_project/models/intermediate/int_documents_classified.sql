@@ -62,8 +62,20 @@ classified as (
             business_wall_time is null, 'timestamp_unreadable',
             occurred_at is null, 'timezone_unknown',
             {{ far_ahead('seconds_ahead') }}, 'time_in_future',
-            notEmpty(unreadable_flags) or notEmpty(unreadable_line_flags), 'flag_unreadable',
-            notEmpty(unreadable_numbers) or notEmpty(unreadable_line_numbers), 'number_unreadable',
+            -- What decides what the document is. Where the amounts of a side come from, its own
+            -- model holds it for them.
+            notEmpty(unreadable_line_flags) or arrayExists(
+                flag -> multiIf(
+                    flag = 'USE_VAT', 0,
+                    flag = 'HAS_SALE', sold_quantity is null,
+                    flag = 'HAS_RETURN', returned_quantity is null,
+                    1
+                ), unreadable_flags
+            ), 'flag_unreadable',
+            hasAny(unreadable_numbers, ['SOLD_QTY', 'RETURN_QTY'])
+            or has(unreadable_line_numbers, 'unknown.QTY')
+            or sold_quantity is null and has_sale is null
+            and has(unreadable_numbers, 'SALE_TOTAL_AMT'), 'number_unreadable',
             currency is null, 'currency_unmapped',
             has_sign_conflict or sold_quantity < 0 and has_return = 0, 'sign_conflict',
             line_count = 0 and not {{ var('send_documents_without_lines') }},

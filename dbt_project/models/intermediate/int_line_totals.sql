@@ -13,7 +13,16 @@ with lines as (
                 name -> name != '',
                 [if(quantity is null, 'QTY', ''), if(price is null, 'PRICE', '')]
             ), []
-        ) as missing_numbers
+        ) as missing_numbers,
+        -- With the side of the receipt, since what only the other side says holds up neither.
+        arrayMap(
+            name -> concat(direction, '.', name),
+            if(
+                left_out_reason = 'zero_quantity',
+                [], arrayConcat(unreadable_numbers, missing_numbers)
+            )
+        ) as unreadable_side_numbers,
+        arrayMap(name -> concat(direction, '.', name), rounded_numbers) as rounded_side_numbers
     from {{ ref('int_lines_directed') }}
     where left_out_reason not in ('sid_malformed', 'kit_component')
 
@@ -28,9 +37,8 @@ totals as (
         countIf(direction = 'return' and ifNull(measured_quantity, 1) != 0) as return_lines,
         countIf(item_type = 3 and ifNull(measured_quantity, 1) != 0) as order_lines,
         max(has_sign_conflict) as has_sign_conflict,
-        arraySort(groupUniqArrayArray(
-            arrayConcat(unreadable_numbers, missing_numbers)
-        )) as unreadable_line_numbers,
+        arraySort(groupUniqArrayArray(unreadable_side_numbers)) as unreadable_line_numbers,
+        arraySort(groupUniqArrayArray(rounded_side_numbers)) as rounded_line_numbers,
         arraySort(groupUniqArrayArray(unreadable_flags)) as unreadable_line_flags,
         sumIf(price * measured_quantity, direction = 'sale') as sold_amount_before_discount,
         sumIf(amount, direction = 'sale') as sold_amount,

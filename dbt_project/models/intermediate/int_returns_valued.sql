@@ -47,7 +47,9 @@ judged as (
             if(fits_tax_included != fits_tax_added, fits_tax_included, null),
             subsidiary_uses_vat
         ) as prices_include_tax,
-        tax = 0 or amount is null or prices_include_tax is not null as is_tax_known
+        tax = 0 or amount is null or prices_include_tax is not null as is_tax_known,
+        header_total is null and tax != 0 as depends_on_tax,
+        {{ numbers_of_return() }} as used_numbers
     from stated
 
 ),
@@ -98,6 +100,8 @@ select
     coalesce(
         failure_code,
         multiIf(
+            depends_on_tax and has(unreadable_flags, 'USE_VAT'), 'flag_unreadable',
+            {{ any_of('unreadable', 'used_numbers') }}, 'number_unreadable',
             total is null, 'refund_amount_unknown',
             return_subtotal * return_tax < 0 or total < 0 or tax < 0, 'sign_conflict',
             null
@@ -105,6 +109,7 @@ select
     ) as failure_code,
     arrayConcat(document_warnings, arrayFilter(code -> code != '', [
         if(not is_tax_known, 'refund_tax_unknown', ''),
+        if({{ any_of('rounded', 'used_numbers') }}, 'number_rounded', ''),
         if(total_fee != 0 and sale_fee is null and fee is null, 'fee_unexplained', ''),
         if(
             return_lines > 0 and not is_from_lines and not arrayExists(

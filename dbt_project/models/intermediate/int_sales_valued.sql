@@ -75,6 +75,7 @@ select
     coalesce(
         failure_code,
         multiIf(
+            {{ any_of('unreadable', numbers_of_sale()) }}, 'number_unreadable',
             sale_total is null, 'sale_amount_unknown',
             sale_total < 0 or tax < 0 or shipping_charge < 0, 'sign_conflict',
             null
@@ -82,6 +83,7 @@ select
     ) as failure_code,
     arrayConcat(document_warnings, arrayFilter(code -> code != '', [
         if(subtotal is null, 'sums_do_not_fit', ''),
+        if({{ any_of('rounded', numbers_of_sale()) }}, 'number_rounded', ''),
         if(
             fits_tax_added != fits_tax_included and uses_vat != fits_tax_included,
             'vat_flag_contradicts_sums', ''

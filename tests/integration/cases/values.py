@@ -325,6 +325,79 @@ def numbers() -> Iterator[Case]:
     )
 
 
+def unused() -> Iterator[Case]:
+    """Columns that a message is not made of, with what nobody can read."""
+    row = document(
+        RETURN_SUBTOTAL="x",
+        RETURN_SUBTOTAL_WITH_TAX="x",
+        RETURN_TOTAL_TAX_AMT="x",
+        TRANSACTION_TOTAL_AMT="x",
+        USE_VAT="x",
+        HAS_SALE="x",
+        HAS_RETURN="x",
+    )
+    yield Case(
+        "what_a_sale_does_not_use_does_not_hold_it",
+        documents=[row],
+        lines=[
+            line(row, TAX_AMT="x", DIP_PRICE="x"),
+            line(row, ITEM_TYPE="3", PRICE="x", QTY="x"),
+            line(row, QTY="0", PRICE="x"),
+        ],
+        messages=[{"properties": {"total": Decimal(55)}}],
+    )
+    back = {
+        "HAS_SALE": "0",
+        "HAS_RETURN": "1",
+        "SOLD_QTY": "0",
+        "RETURN_QTY": "1",
+        "RETURN_SUBTOTAL": "50.00",
+        "RETURN_SUBTOTAL_WITH_TAX": "55.00",
+        "RETURN_TOTAL_TAX_AMT": "5.00",
+    }
+    row = document(
+        **back,
+        SALE_TOTAL_AMT="x",
+        SALE_SUBTOTAL="x",
+        SALE_TOTAL_TAX_AMT="x",
+        SHIPPING_AMT="x",
+        TOTAL_DISCOUNT_AMT="x",
+        TRANSACTION_TOTAL_AMT="x",
+        USE_VAT="x",
+    )
+    yield Case(
+        "what_a_refund_does_not_use_does_not_hold_it",
+        documents=[row],
+        lines=[line(row, ITEM_TYPE="2", TAX_AMT="x", DIP_PRICE="x")],
+        messages=[{"event": "Order Refunded", "properties": {"total": Decimal(55)}}],
+    )
+    for column in ("TAX_AMT", "DIP_PRICE", "PRICE"):
+        without_header = {name: "" for name in back if name.startswith("RETURN_S")}
+        row = document(**back | without_header | {"RETURN_TOTAL_TAX_AMT": ""})
+        yield Case(
+            f"a_refund_whose_amount_comes_from_{column}",
+            documents=[row],
+            lines=[line(row, ITEM_TYPE="2", **{column: "x"})],
+            failures={"number_unreadable"},
+        )
+    row = document(**back | {"RETURN_SUBTOTAL_WITH_TAX": "", "USE_VAT": "x"})
+    yield Case(
+        "a_refund_that_depends_on_whether_tax_is_included",
+        documents=[row],
+        lines=[line(row, ITEM_TYPE="2")],
+        failures={"flag_unreadable"},
+    )
+    row = document(**back | {"HAS_SALE": "1", "SOLD_QTY": "1", "RETURN_SUBTOTAL": "x"})
+    yield Case(
+        "a_sale_goes_out_whose_refund_is_held",
+        documents=[row],
+        lines=[line(row), line(row, ITEM_TYPE="2")],
+        messages=[{"event": "Order Completed", "properties": {"total": Decimal(55)}}],
+        failures={"number_unreadable"},
+    )
+    yield held("a_quantity_that_decides_what_the_row_is", "number_unreadable", SOLD_QTY="x")
+
+
 # --- card numbers ---------------------------------------------------------------------------
 
 
@@ -401,6 +474,7 @@ CASES = [
     *times_ahead(),
     *versions(),
     *numbers(),
+    *unused(),
     *cards(),
     *stores(),
 ]

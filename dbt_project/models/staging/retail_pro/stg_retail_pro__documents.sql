@@ -97,7 +97,7 @@ typed as (
         {{ rounded_columns([
             'SOLD_QTY', 'RETURN_QTY', 'SALE_TOTAL_AMT', 'SALE_SUBTOTAL', 'SALE_TOTAL_TAX_AMT',
             'TOTAL_DISCOUNT_AMT', 'SHIPPING_AMT', 'RETURN_SUBTOTAL', 'RETURN_SUBTOTAL_WITH_TAX',
-            'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
+            'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT', 'TOTAL_FEE_AMT',
         ]) }} as rounded_numbers,
         arrayConcat(
             {{ unreadable_columns(['STATUS', 'RECEIPT_TYPE'], clean_integer) }},
