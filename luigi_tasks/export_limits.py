@@ -14,8 +14,8 @@ from luigi_tasks.export_reader import Block
 
 logger = logging.getLogger("luigi-interface.landing")
 
-SID = r"^-?[0-9]{1,19}$"
-"""Retail Pro keeps ids as NUMBER(19), signed."""
+SID = r"^(0|-?[1-9][0-9]{0,18})$"
+"""Retail Pro keeps ids as NUMBER(19), signed; a zero before one makes it another one."""
 
 ROUNDED_SID = r"^-?[0-9]{15,16}000$"
 """A SID of 18 or 19 digits after Excel, which keeps 15 digits and writes zeroes for the others."""
@@ -145,7 +145,8 @@ def _is_too_much(bad: int, seen: int, limit: float) -> bool:
 
 
 def _are_sids(values: Any) -> Any:
-    is_plain = pc.and_(pc.ascii_is_decimal(values), pc.less_equal(pc.binary_length(values), 19))
+    is_short = pc.and_(pc.ascii_is_decimal(values), pc.less_equal(pc.binary_length(values), 19))
+    is_plain = pc.and_not(is_short, pc.starts_with(values, "0"))
     return _with_pattern(is_plain, pc.invert(is_plain), values, SID)
 
 

@@ -29,7 +29,7 @@ FORMATS: dict[str, Schema] = {
     },
     "email": {"format": "email", "pattern": r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"},
     "message_id": {"pattern": "^[0-9a-f]{32}$"},
-    "sid": {"pattern": "^-?[0-9]{1,19}$"},
+    "sid": {"pattern": "^(0|-?[1-9][0-9]{0,18})$"},
     "currency": {"pattern": "^[A-Z]{3}$"},
     "amount": {"minimum": 0},
     "count": {"minimum": 0},

@@ -66,7 +66,7 @@ last_messages as (
         argMax(message, enqueued_at) as message,
         argMax(user_id, enqueued_at) as customer_sid,
         minIf(
-            least(occurred_at, entered_at), event in ('Order Completed', 'Order Refunded')
+            least(occurred_at, enqueued_at), event in ('Order Completed', 'Order Refunded')
         ) as occurred_at
     from {{ ref('segment_track_events') }}
     where (enqueued_at, message_id) in (select * from sent)

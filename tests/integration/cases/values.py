@@ -77,6 +77,19 @@ def text() -> Iterator[Case]:
         LAST_NAME="O\u0092Brien",
     )
     yield person(
+        "text_that_was_read_in_a_wrong_encoding",
+        {"firstName": "MÃ¼ller", "lastName": "Oâ€™Brien"},
+        "text_damaged",
+        FIRST_NAME="MÃ¼ller",
+        LAST_NAME="Oâ€™Brien",
+    )
+    yield person(
+        "text_that_lost_its_letters", {"lastName": "?????"}, "text_damaged", LAST_NAME="?????"
+    )
+    yield person(
+        "umlauts_are_no_damage", {"firstName": "Müller Ãngel"}, FIRST_NAME="Müller Ãngel"
+    )
+    yield person(
         "joiners_of_scripts_and_pictures_stay",
         {"firstName": f"نامه\u200cای {JOINED}", "lastName": FLAG},
         FIRST_NAME=f"نامه\u200cای\u200c {JOINED}",
