@@ -30,6 +30,7 @@ STORES = (
     *(("1", "001", "1"), ("1", "002", "2"), ("2", "", "9"), ("100", "", "")),
     *(("7", "77", "77"), ("7", "077", "77"), ("7", "", "77")),
 )
+A_CARD = "VISA 4111 1111 1111 1111"
 MANGLED = ("5.92481E+17", "592481256000133.0", "59248x")
 
 
@@ -107,7 +108,9 @@ class Shop:
             {
                 "SID": sid,
                 "CUST_ID": self._random.choice(("", "C1", f"C{self._random.randrange(9)}")),
-                "FIRST_NAME": self._random.choice(("Ann", "Zoë", "Ann Marie", "")),
+                "FIRST_NAME": self._random.choice(
+                    ("Ann", "Zoë", "Ann Marie", "", "An\u200bn\u3000", "O\u0092B", A_CARD)
+                ),
                 "LAST_NAME": self._random.choice(("Lee", "Byron", "")),
                 "EMAIL": self._address(sid),
                 "LTY_BALANCE": str(self._random.randrange(50)),
@@ -257,6 +260,9 @@ class Shop:
             (4, lambda: put(TENDER_NAME=f"Voucher {self._changes}")),
             (1, lambda: put(TOTAL_FEE_AMT=self._random.choice(("", "1.00", "2.00")))),
             (2, lambda: put(BT_EMAIL=self._random.choice((*self._addresses, *TILLS)))),
+            (1, lambda: put(TENDER_NAME=A_CARD, SALE_TOTAL_AMT="10.999999999999998")),
+            (1, lambda: put(RETURN_SUBTOTAL="ten", USE_VAT="?")),
+            (1, lambda: put(STORE_CODE="002")),
             (1, lambda: put(SBS_NO="100", STORE_CODE="", STORE_NO="")),
             (3, lambda: put(SBS_NO="1", STORE_CODE="001", STORE_NO="1")),
             (3, lambda: put(IS_HELD="0", STATUS="4", RECEIPT_TYPE="0", DOC_NO="18")),
@@ -306,6 +312,8 @@ class Shop:
             (3, lambda: self._put("document_item", row | {"QTY": self._random.choice("123")})),
             (1, lambda: self._put("document_item", row | {"PRICE": "ten"})),
             (1, lambda: self._put("document_item", row | {"PRICE": "10.00"})),
+            (1, lambda: self._put("document_item", row | {"PRICE": "9.999999999999998"})),
+            (1, lambda: self._put("document_item", row | {"TAX_AMT": "one"})),
             (1, lambda: self._put("document_item", row | {"KIT_FLAG": "5"})),
             (1, lambda: self._put("document_item", row | {"DOC_SID": MANGLED[0]})),
             (3, lambda: self._put("document_item", dict(self._random.choice(versions)))),
@@ -378,8 +386,10 @@ class Shop:
         """A new version, which becomes the newest."""
         self._changes += 1
         changed_at = datetime(2026, 2, 1, tzinfo=timezone.utc) + timedelta(minutes=self._changes)
+        # Of a line without a zone it depends on when its document came.
+        forms = ("%Y-%m-%dT%H:%M:%SZ",) * 9 + ("%Y-%m-%d %H:%M:%S",) * (table != "document_item")
         row = row | {
-            "MODIFIED_DATETIME": changed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "MODIFIED_DATETIME": changed_at.strftime(self._random.choice(forms)),
             "ROW_VERSION": str(self._changes),
         }
         self._versions[table].setdefault(row["SID"], []).append(row)
@@ -452,7 +462,16 @@ class Shop:
 
     def _business_time(self) -> str:
         day = f"2026-0{self._random.randint(1, 9)}-1{self._random.randrange(10)}"
-        return self._random.choice((f"{day}T10:00:00Z",) * 12 + (f"{day} 10:00:00", "", "soon"))
+        tomorrow = (self._clock + timedelta(days=1)).strftime("%Y-%m-%d %H:%M:%S-05")
+        odd = (
+            "",
+            "soon",
+            f"{day} 10:00:00",
+            "2026-03-08 02:30:00",
+            tomorrow,
+            "2031-01-01T10:00:00Z",
+        )
+        return self._random.choice((f"{day}T10:00:00Z",) * 20 + odd)
 
     def _amounts(self, sold: int, returned: int) -> Row:
         fee = 1 if sold and self._one_in(4) else 0

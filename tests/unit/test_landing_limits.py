@@ -31,7 +31,18 @@ def test_sids_as_retail_pro_has_them(tmp_path: Path, sid: str) -> None:
 
 @pytest.mark.parametrize(
     "sid",
-    ["", "5.92481E+17", "592481256000133060.0", "1" * 20, "12a", '"1,2"', '"1\n2"', "٣", "07", "00"],
+    [
+        "",
+        "5.92481E+17",
+        "592481256000133060.0",
+        "1" * 20,
+        "12a",
+        '"1,2"',
+        '"1\n2"',
+        "٣",
+        "07",
+        "00",
+    ],
 )
 def test_case_01_and_02_malformed_sids_are_counted_with_examples(tmp_path: Path, sid: str) -> None:
     result = tally(file_with(tmp_path, ["7", sid]))

@@ -1,5 +1,6 @@
 """Text, numbers, times and ids that are written in an unusual way."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -23,6 +24,12 @@ def sale(name: str, *, sent: dict[str, Any] | None = None, **changes: str) -> Ca
     """A sale that goes out, with this in its message."""
     row = document(**changes)
     return Case(name, documents=[row], lines=[line(row)], messages=[sent or {}])
+
+
+def named(what: str, value: str) -> str:
+    """The name of a case about a value."""
+    signs = {"+": "plus_", "-": "minus_"}
+    return f"{what}_" + re.sub(r"\W", lambda found: signs.get(found[0], "_"), value.strip())
 
 
 def held(name: str, failure: str, **changes: str) -> Case:
@@ -86,13 +93,11 @@ def text() -> Iterator[Case]:
     yield person(
         "text_that_lost_its_letters", {"lastName": "?????"}, "text_damaged", LAST_NAME="?????"
     )
-    yield person(
-        "umlauts_are_no_damage", {"firstName": "Müller Ãngel"}, FIRST_NAME="Müller Ãngel"
-    )
+    yield person("umlauts_are_no_damage", {"firstName": "Müller Ãngel"}, FIRST_NAME="Müller Ãngel")
     yield person(
         "joiners_of_scripts_and_pictures_stay",
-        {"firstName": f"نامه\u200cای {JOINED}", "lastName": FLAG},
-        FIRST_NAME=f"نامه\u200cای\u200c {JOINED}",
+        {"firstName": f"\u0646\u0627\u0645\u0647\u200c\u0627\u06cc {JOINED}", "lastName": FLAG},
+        FIRST_NAME=f"\u0646\u0627\u0645\u0647\u200c\u0627\u06cc\u200c {JOINED}",
         LAST_NAME=FLAG,
     )
     yield sale(
@@ -132,7 +137,7 @@ def moment(text: str) -> dict[str, Any]:
 def times() -> Iterator[Case]:
     for offset in ("+99:99", "+24:00", "+05:75", "+14:01", "-12:30", "-13:00"):
         yield held(
-            f"an_offset_of_{offset}",
+            named("an_offset_of", offset),
             "timestamp_unreadable",
             INVC_POST_DATE=f"2026-05-05T10:00:00{offset}",
         )
@@ -145,26 +150,38 @@ def times() -> Iterator[Case]:
         (" Asia/Tokyo", "2026-05-05T01:00:00.000Z"),
     ):
         yield sale(
-            f"an_offset_of_{offset}",
+            named("an_offset_of", offset),
             sent=moment(instant),
             INVC_POST_DATE=f"2026-05-05 10:00:00{offset}",
         )
 
 
 def changes_of_the_clock() -> Iterator[Case]:
-    """Naive times in New York and Berlin, on the days on which the clocks change."""
-    berlin = {"SBS_NO": "2", "STORE_CODE": "", "STORE_NO": ""}
+    """Naive times in New York and Rome, on the days on which the clocks change."""
+    rome = {"SBS_NO": "2", "STORE_CODE": "", "STORE_NO": ""}
     for place, store, clock, instant, warnings in (
-        ("new_york", {}, "2026-03-08 02:30:00", "2026-03-08T07:30:00.000Z", {"time_skipped"}),
-        ("new_york", {}, "2026-11-01 01:30:00", "2026-11-01T05:30:00.000Z", {"time_repeated"}),
-        ("rome", berlin, "2026-03-29 02:30:00", "2026-03-29T01:30:00.000Z", {"time_skipped"}),
-        ("rome", berlin, "2026-10-25 02:30:00", "2026-10-25T00:30:00.000Z", {"time_repeated"}),
-        ("new_york", {}, "2026-03-08 03:00:00", "2026-03-08T07:00:00.000Z", set()),
-        ("new_york", {}, "2026-11-01 02:00:00", "2026-11-01T07:00:00.000Z", set()),
+        ("new_york_skips", {}, "2026-03-08 02:30:00", "2026-03-08T07:30:00.000Z", {"time_skipped"}),
+        (
+            "new_york_has_twice",
+            {},
+            "2026-11-01 01:30:00",
+            "2026-11-01T05:30:00.000Z",
+            {"time_repeated"},
+        ),
+        ("rome_skips", rome, "2026-03-29 02:30:00", "2026-03-29T01:30:00.000Z", {"time_skipped"}),
+        (
+            "rome_has_twice",
+            rome,
+            "2026-10-25 02:30:00",
+            "2026-10-25T00:30:00.000Z",
+            {"time_repeated"},
+        ),
+        ("comes_after_a_skip", {}, "2026-03-08 03:00:00", "2026-03-08T07:00:00.000Z", set()),
+        ("comes_after_a_repetition", {}, "2026-11-01 02:00:00", "2026-11-01T07:00:00.000Z", set()),
     ):
         row = document(**store, INVC_POST_DATE=clock)
         yield Case(
-            f"{clock}_in_{place}",
+            f"a_time_that_{place}",
             documents=[row],
             lines=[line(row)],
             messages=[moment(instant)],
@@ -452,9 +469,14 @@ def cards() -> Iterator[Case]:
         LAST_NAME="Lee 6011111111111117",
         CUST_ID="4111111111111111",
     )
-    for number in ("4111111111111112", "1234567812345670", "41111111111111111", "4111.1111.1111.1111"):
+    for number in (
+        "4111111111111112",
+        "1234567812345670",
+        "41111111111111111",
+        "4111.1111.1111.1111",
+    ):
         yield sale(
-            f"no_card_number_{number}",
+            named("no_card_number", number),
             sent={"properties": {"payment_method": f"Voucher {number}"}},
             TENDER_NAME=f"Voucher {number}",
         )
@@ -479,6 +501,40 @@ def stores() -> Iterator[Case]:
         )
 
 
+# --- refunds --------------------------------------------------------------------------------
+
+
+def refunds() -> Iterator[Case]:
+    """A sale of 55.00 and returns of it, each with the same amount."""
+    for name, amount, tax, warnings in (
+        ("a_sale_that_is_refunded_twice", "50.00", "5.00", {"refunds_exceed_sale"}),
+        ("a_sale_that_is_refunded_in_two_parts", "25.00", "2.50", set()),
+    ):
+        sold = document()
+        back = [
+            document(
+                HAS_SALE="0",
+                HAS_RETURN="1",
+                SOLD_QTY="0",
+                RETURN_QTY="1",
+                SALE_SUBTOTAL="0",
+                SALE_TOTAL_TAX_AMT="0",
+                SALE_TOTAL_AMT="0",
+                RETURN_SUBTOTAL=amount,
+                RETURN_TOTAL_TAX_AMT=tax,
+                REF_SALE_SID=sold["SID"],
+            )
+            for _ in range(2)
+        ]
+        yield Case(
+            name,
+            documents=[sold, *back],
+            lines=[line(sold), *(line(row, ITEM_TYPE="2", PRICE=amount) for row in back)],
+            messages=[{"event": "Order Completed"}, *[{"event": "Order Refunded"}] * 2],
+            warnings=warnings,
+        )
+
+
 CASES = [
     *text(),
     *ids(),
@@ -490,4 +546,5 @@ CASES = [
     *unused(),
     *cards(),
     *stores(),
+    *refunds(),
 ]

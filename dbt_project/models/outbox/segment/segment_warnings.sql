@@ -1,5 +1,39 @@
 -- What goes out and is odd, so that somebody should look at it.
-with warned as (
+with refunds as (
+
+    select * from {{ ref('orders') }}
+    where
+        kind = 'return'
+        and failure_code is null
+        and exclusion_reason is null
+        and order_id != document_sid
+
+),
+
+sales as (
+
+    select
+        document_sid,
+        currency,
+        total
+    from {{ ref('orders') }}
+    where kind = 'sale' and document_sid in (select order_id from refunds)
+
+),
+
+-- Of which more was paid back than was paid.
+refunded_twice as (
+
+    select refunds.order_id as order_id
+    from refunds
+    inner join sales
+        on refunds.order_id = sales.document_sid and refunds.currency = sales.currency
+    group by refunds.order_id
+    having sum(refunds.total) > any(sales.total)
+
+),
+
+warned as (
 
     select
         'order' as entity_type,
@@ -24,6 +58,17 @@ with warned as (
         _loaded_at as created_at
     from {{ ref('customers') }}
     where failure_code is null and exclusion_reason is null
+    union all
+    select
+        'order' as entity_type,
+        source_sid as entity_id,
+        'Order Refunded' as event_type,
+        'refunds_exceed_sale' as warning_code,
+        _file,
+        _line,
+        _loaded_at as created_at
+    from refunds
+    where order_id in (select order_id from refunded_twice)
     union all
     select
         entity_type,
