@@ -128,9 +128,7 @@ def _all(kind: str) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def built(
-    clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory
-) -> Built:
+def built(clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory) -> Built:
     client = clickhouse_server.connect()
     own = uuid.uuid4().hex[:12]
     landing = f"landing_{own}"

@@ -90,9 +90,7 @@ def deliver(models: Models, came: Mapping[str, Sequence[Row]]) -> None:
 
 def rows(models: Models, sql: str) -> dict[str, Any]:
     """The rows of a query, by their text."""
-    return {
-        text: text for (text,) in models.rows(f"select toJSONString(tuple(*)) from ({sql})")
-    }
+    return {text: text for (text,) in models.rows(f"select toJSONString(tuple(*)) from ({sql})")}
 
 
 def messages(models: Models) -> dict[str, Any]:

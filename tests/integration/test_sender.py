@@ -85,9 +85,7 @@ def test_nothing_leaves_for_a_suppressed_user(
     assert (counts.accepted, counts.suppressed, counts.settled) == (2, 2, 4)
     arrived = [item["message"]["messageId"] for item in segment_server.messages()]
     assert arrived == [ids[0], ids[2]]
-    assert {outbox.ledger()[ids[number]] for number in (1, 3)} == {
-        ("resolved", "suppressed", 0, 0)
-    }
+    assert {outbox.ledger()[ids[number]] for number in (1, 3)} == {("resolved", "suppressed", 0, 0)}
     assert outbox.pending("track") == 0
     reader.advance_watermark("track")
     assert reader.watermark("track").settled_until > reader.EPOCH
