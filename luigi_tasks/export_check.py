@@ -287,8 +287,8 @@ def _columns_of(header: Header) -> str:
     """Say which columns a file has, without its content, should it be no export at all."""
     if len(header.names) == 1:
         found = _other_separators(header.names[0])
-        others = f", not by {found}" if found else ""
-        return f"It is one column; columns are separated by commas{others}."
+        not_by = f", not by {found}" if found else ""
+        return f"It is one column; columns are separated by commas{not_by}."
     names = [name for name in header.names if COLUMN_NAME.fullmatch(name)]
     others = len(header.names) - len(names)
     shown = f"Its columns are: {_shortened(', '.join(names))}" if names else "It has"

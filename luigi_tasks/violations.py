@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from luigi_tasks import clickhouse
@@ -32,7 +33,7 @@ def first_rows(node: dict[str, Any]) -> list[str]:
     return [_line(found.column_names, row) for row in found.result_rows]
 
 
-def _line(names: tuple[str, ...], row: tuple[Any, ...]) -> str:
+def _line(names: Sequence[str], row: Sequence[Any]) -> str:
     values = (
         f"{name}={plain(value, LONGEST_VALUE)}" for name, value in zip(names, row, strict=True)
     )
