@@ -61,6 +61,28 @@ def _own_temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
 
 
+def own_database(client: Client, name: str) -> str:
+    """Return the name of a database of this test process, which does not exist (any more).
+
+    The same name each time, so that `shared_parse` is of use.
+    """
+    database = f"test_{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    client.command(f"drop database if exists {database}")
+    return database
+
+
+def shared_parse(target: Path, database: str) -> Path:
+    """Return a target directory in which dbt finds what it parsed before for this database.
+
+    dbt parses the whole project again when anything of the connection is another: five seconds.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    link = target / "partial_parse.msgpack"
+    if not link.is_symlink():
+        link.symlink_to(Path(os.environ["TMPDIR"]) / f"{database}.msgpack")
+    return target
+
+
 @dataclass(frozen=True)
 class ClickHouseServer:
     """A ClickHouse server: the embedded one, or the one that TEST_CLICKHOUSE_URL names."""

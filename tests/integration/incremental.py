@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from clickhouse_connect.driver.client import Client
-from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from luigi_tasks import dictionary
 from luigi_tasks.landing import LOADS_COLUMNS, Landing
+from tests.conftest import shared_parse
 from tests.integration.hostile_rows import Batch, Delivery
+from tests.integration.in_process import Done, run_dbt
 from tests.processes import MAPPINGS, PROJECT
 
 BUILD = ("build", "--exclude-resource-type", "test", "unit_test")
@@ -190,27 +189,23 @@ class Models:
     project: Path = PROJECT
     mappings: str = MAPPINGS
 
-    def dbt(self, *arguments: str) -> dbtRunnerResult:
-        """Run a command of dbt in this process, which saves the start of another one."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith(("CLICKHOUSE_", "DBT_"))]:
-                patch.delenv(name)
-            patch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            patch.setenv("CLICKHOUSE_DATABASE", self.database)
-            patch.setenv("RETAIL_PRO_DATABASE", self.landing)
-            patch.setenv("RETAIL_PRO_SOURCE", "landing")
-            patch.setenv("RETAIL_PRO_MAPPINGS", self.mappings)
-            patch.delenv("RETAIL_PRO_EXPORT_DIR", raising=False)
-            return dbtRunner().invoke(
-                [
-                    *arguments,
-                    *("--project-dir", str(self.project), "--profiles-dir", str(self.project)),
-                    *("--target-path", str(self.directory / self.database)),
-                    *("--log-path", str(self.directory / self.database), "--quiet"),
-                ]
-            )
+    def dbt(self, *arguments: str) -> Done:
+        """Run a command of dbt in this process."""
+        target = self.directory / self.database
+        if self.project == PROJECT:
+            shared_parse(target, self.database)
+        return run_dbt(
+            self.environment
+            | {
+                "CLICKHOUSE_DATABASE": self.database,
+                "RETAIL_PRO_DATABASE": self.landing,
+                "RETAIL_PRO_SOURCE": "landing",
+                "RETAIL_PRO_MAPPINGS": self.mappings,
+            },
+            *arguments,
+            *("--project-dir", str(self.project), "--profiles-dir", str(self.project)),
+            *("--target-path", str(target), "--log-path", str(target), "--quiet"),
+        )
 
     def build(self, *arguments: str) -> None:
         """Run a command of dbt that must succeed.
@@ -219,11 +214,7 @@ class Models:
             AssertionError: It did not; the text says which models failed.
         """
         done = self.dbt(*(arguments or RUN))
-        assert done.success, done.exception or [
-            (result.node.name, result.message)
-            for result in getattr(done.result, "results", [])
-            if result.status not in {"success", "pass"}
-        ]
+        assert done.success, done.failures() or done.output
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Query; `{db}` in the text is the database."""

@@ -1,11 +1,10 @@
 """A build is not disturbed by what arrives while it works, and the next one takes it."""
 
-import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ClickHouseServer
+from tests.conftest import ClickHouseServer, own_database
 from tests.integration.arriving import Arriving, while_it_arrives
 from tests.integration.incremental import Models, create_landing
 
@@ -27,13 +26,12 @@ def due(models: Models) -> list[str]:
 def test_rows_and_loads_arrive_while_all_data_tests_run(
     clickhouse_server: ClickHouseServer, tmp_path: Path
 ) -> None:
-    name = uuid.uuid4().hex[:12]
     client = clickhouse_server.connect()
-    create_landing(client, f"landing_{name}")
-    models = Models(
-        client, f"models_{name}", f"landing_{name}", clickhouse_server.environment, tmp_path
-    )
-    arriving = Arriving(clickhouse_server.connect(), f"landing_{name}")
+    landing = own_database(client, "landing")
+    create_landing(client, landing)
+    name = own_database(client, "models_0")
+    models = Models(client, name, landing, clickhouse_server.environment, tmp_path)
+    arriving = Arriving(clickhouse_server.connect(), landing)
     arriving.begin()
     with while_it_arrives(arriving.commit_load, arriving.insert_row):
         models.build(*ALL)

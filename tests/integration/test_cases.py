@@ -6,7 +6,6 @@ The cases stand in tests/integration/cases; one build makes all of them, and one
 import importlib
 import json
 import pkgutil
-import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ClickHouseServer
+from tests.conftest import ClickHouseServer, own_database
 from tests.integration import cases
 from tests.integration.cases.case import ABSENT, Case, Later, Row
 from tests.integration.hostile_rows import Batch, Delivery
@@ -83,11 +82,11 @@ def deliver(models: Models, cases: Sequence[Case | Later]) -> None:
 @pytest.fixture(scope="module")
 def found(clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory) -> Found:
     client = clickhouse_server.connect()
-    own = uuid.uuid4().hex[:12]
-    landing = f"landing_{own}"
+    landing = own_database(client, "landing")
     create_landing(client, landing)
     directory = tmp_path_factory.mktemp("cases")
-    models = Models(client, f"cases_{own}", landing, clickhouse_server.environment, directory)
+    name = own_database(client, "models_0")
+    models = Models(client, name, landing, clickhouse_server.environment, directory)
     old_documents = list(chain.from_iterable(case.old_documents for case in CASES))
     long_ago = datetime.now(timezone.utc) - timedelta(days=5)
     land(client, landing, Batch([Delivery("document", old_documents, long_ago, "")], []))

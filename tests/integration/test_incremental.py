@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ClickHouseServer
+from tests.conftest import ClickHouseServer, own_database
 from tests.integration.hostile_rows import Batch, Delivery, Row, Shop
 from tests.integration.incremental import (
     BUILD,
@@ -62,11 +62,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:Deprecat
 def make_models(clickhouse_server: ClickHouseServer, tmp_path: Path) -> MakeModels:
     """Makes databases of models that read the same landing database."""
     client = clickhouse_server.connect()
-    landing = f"landing_{uuid.uuid4().hex[:12]}"
+    landing = own_database(client, "landing")
     create_landing(client, landing)
+    numbers = count()
 
     def make(project: Path = PROJECT) -> Models:
-        name = f"models_{uuid.uuid4().hex[:12]}"
+        name = own_database(client, f"models_{next(numbers)}")
         return Models(client, name, landing, clickhouse_server.environment, tmp_path, project)
 
     return make

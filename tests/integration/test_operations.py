@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ClickHouseServer, LuigiServer, SegmentServer
+from tests.integration.in_process import run_dbt
 from tests.integration.test_pipeline import Shop
 from tests.processes import PROJECT
 
@@ -46,21 +47,24 @@ class Desk(Shop):
 
     def operation(self, name: str, **arguments: Any) -> str:
         """Run an operation that must succeed; return what it printed."""
-        return self.run("dbt", "run-operation", name, "--args", json.dumps(arguments))
+        done = run_dbt(self.env, "run-operation", name, "--args", json.dumps(arguments))
+        assert done.success, done.output
+        return done.output
 
     def refused(self, name: str, **arguments: Any) -> str:
         """Run an operation that must fail; return what it printed."""
-        done = self.command("dbt", "run-operation", name, "--args", json.dumps(arguments))
-        assert done.returncode != 0, done.stdout
-        return done.stdout + done.stderr
+        done = run_dbt(self.env, "run-operation", name, "--args", json.dumps(arguments))
+        assert not done.success, done.output
+        return done.output
 
     def explain(self, number: str) -> str:
         """What `explain` says of a number, in one line."""
         return " ".join(self.run("python", "-m", "luigi_tasks.explain", number).split())
 
     def deliver(self) -> str:
-        """One sync; the watermark follows at once instead of an hour later."""
-        return self.sync("--local-scheduler", "--delivery-watermark-lag-seconds", "0")
+        """Build and send; the watermark follows at once instead of an hour later."""
+        self.build()
+        return self.send_pending()
 
     def send_pending(self) -> str:
         """Send what is in the outbox without a build; the watermark follows at once."""

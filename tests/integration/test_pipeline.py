@@ -8,7 +8,6 @@ import json
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
@@ -18,7 +17,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import ClickHouseServer, LuigiServer, SegmentServer
+from tests.conftest import (
+    ClickHouseServer,
+    LuigiServer,
+    SegmentServer,
+    own_database,
+    shared_parse,
+)
+from tests.integration.in_process import run_dbt
+from tests.integration.incremental import BUILD
 from tests.processes import MAPPINGS, PROJECT, clean_environment
 
 BIN = Path(sys.executable).parent
@@ -34,14 +41,13 @@ class Shop:
         luigid: LuigiServer,
         directory: Path,
     ) -> None:
-        name = uuid.uuid4().hex[:12]
         self.segment = segment
         self.luigid = luigid
-        self.database = f"retail_{name}"
-        self.landing = f"retail_pro_{name}"
+        self.client = clickhouse.connect()
+        self.database = own_database(self.client, "shop")
+        self.landing = own_database(self.client, "shop_landing")
         self.export = directory / "export"
         shutil.copytree(PROJECT / "seeds" / "sample", self.export)
-        self.client = clickhouse.connect()
         self._past_slots = count()
         self.env = (
             clean_environment()
@@ -56,7 +62,7 @@ class Shop:
                 "SEGMENT_WRITE_KEY": "sandbox-write-key",
                 "LUIGI_HOST": "127.0.0.1",
                 "LUIGI_PORT": str(luigid.port),
-                "DBT_TARGET_PATH": str(directory / "target"),
+                "DBT_TARGET_PATH": str(shared_parse(directory / "target", self.database)),
                 "DBT_LOG_PATH": str(directory / "logs"),
                 "NO_PROXY": "*",
             }
@@ -94,8 +100,9 @@ class Shop:
         return self.sync(*self.built_slot(), *arguments)
 
     def build(self) -> None:
-        """Build as a sync does, and send nothing."""
-        self.run("luigi", "--module", "luigi_tasks", "BuildOutbox", "--local-scheduler")
+        """Build what is new, and send nothing; without data tests, which the syncs run."""
+        done = run_dbt(self.env, *BUILD, "--selector", "changes")
+        assert done.success, done.failures() or done.output
 
     def built(self) -> set[str]:
         """Return how the nodes of the last dbt command are materialized; hooks do not count."""
@@ -251,7 +258,33 @@ def test_second_sync_sends_nothing_and_leaves_views_and_seeds_alone(shop: Shop) 
     assert shop.built() == {"table", "incremental", "test"}
 
 
-def test_one_new_customer_and_sale_send_exactly_that(shop: Shop) -> None:
+HELD_SALE = "700000000000000020"
+OTHER_CUSTOMER = "700000000000000009"
+FAILURES_OF_THE_SALE = (
+    f"select error_code from {{db}}.segment_failed_events where entity_id = '{HELD_SALE}'"
+)
+
+
+def insert_sale(shop: Shop, amount: str, modified: str) -> None:
+    """Insert a version of a sale, with its line, as another pipeline would."""
+    columns = (
+        "SID, DOC_NO, STATUS, SBS_NO, STORE_CODE, CURRENCY_NAME, SOLD_QTY, SALE_SUBTOTAL,"
+        " SALE_TOTAL_AMT, CREATED_DATETIME, MODIFIED_DATETIME"
+    )
+    header = f"'{HELD_SALE}', '9', '4', '1', '001', 'US DOLLARS', '1'"
+    shop.client.command(
+        f"insert into {shop.landing}.document ({columns}) values"
+        f" ({header}, '{amount}', '{amount}', '2026-11-01T10:00:00Z', '{modified}')"
+    )
+    shop.client.command(
+        f"insert into {shop.landing}.document_item (SID, DOC_SID, ITEM_TYPE, QTY, PRICE, ALU)"
+        f" values ('700000000000000021', '{HELD_SALE}', '1', '1', '5', '4711')"
+    )
+
+
+def test_what_is_new_in_the_export_and_by_another_pipeline_is_sent_and_nothing_else(
+    shop: Shop,
+) -> None:
     before = shop.segment.stats()["received"]
     customer, document, line = "700000000000000001", "700000000000000002", "700000000000000003"
     template = "600039073000245254"
@@ -278,17 +311,28 @@ def test_one_new_customer_and_sale_send_exactly_that(shop: Shop) -> None:
         ),
     )
 
+    shop.client.command(
+        f"insert into {shop.landing}.customer (SID, FIRST_NAME, LAST_NAME)"
+        f" values ('{OTHER_CUSTOMER}', 'Ada', 'Byron')"
+    )
+    insert_sale(shop, "-5", modified="")
+
     shop.sync()
 
     new = [message["message"] for message in shop.segment.messages()[before:]]
-    assert [(message["type"], message["userId"]) for message in new] == [
+    by_user = {(message["type"], message["userId"]): message for message in new}
+    assert by_user.keys() == {
         ("identify", customer),
+        ("identify", OTHER_CUSTOMER),
         ("track", customer),
-    ]
-    assert new[0]["traits"]["firstName"] == "Zoë"
-    assert new[0]["traits"]["totalOrders"] == 1
-    assert new[1]["event"] == "Order Completed"
-    assert new[1]["properties"]["order_id"] == document
+    }
+    assert len(new) == 3
+    assert by_user["identify", customer]["traits"]["firstName"] == "Zoë"
+    assert by_user["identify", customer]["traits"]["totalOrders"] == 1
+    assert by_user["identify", OTHER_CUSTOMER]["traits"]["name"] == "Ada Byron"
+    assert by_user["track", customer]["event"] == "Order Completed"
+    assert by_user["track", customer]["properties"]["order_id"] == document
+    assert shop.rows(FAILURES_OF_THE_SALE) == [("sign_conflict",)]
 
 
 def test_order_that_changed_is_updated_once(shop: Shop) -> None:
@@ -323,42 +367,6 @@ def test_order_that_changed_is_updated_once(shop: Shop) -> None:
     shop.append("document.csv", lambda rows: newer(rows)[-1] | {"ROW_VERSION": "100"})
 
 
-HELD_SALE = "700000000000000020"
-FAILURES_OF_THE_SALE = (
-    f"select error_code from {{db}}.segment_failed_events where entity_id = '{HELD_SALE}'"
-)
-
-
-def insert_sale(shop: Shop, amount: str, modified: str) -> None:
-    """Insert a version of a sale, with its line, as another pipeline would."""
-    columns = (
-        "SID, DOC_NO, STATUS, SBS_NO, STORE_CODE, CURRENCY_NAME, SOLD_QTY, SALE_SUBTOTAL,"
-        " SALE_TOTAL_AMT, CREATED_DATETIME, MODIFIED_DATETIME"
-    )
-    header = f"'{HELD_SALE}', '9', '4', '1', '001', 'US DOLLARS', '1'"
-    shop.client.command(
-        f"insert into {shop.landing}.document ({columns}) values"
-        f" ({header}, '{amount}', '{amount}', '2026-11-01T10:00:00Z', '{modified}')"
-    )
-    shop.client.command(
-        f"insert into {shop.landing}.document_item (SID, DOC_SID, ITEM_TYPE, QTY, PRICE, ALU)"
-        f" values ('700000000000000021', '{HELD_SALE}', '1', '1', '5', '4711')"
-    )
-
-
-def test_rows_of_another_pipeline_are_taken_too(shop: Shop) -> None:
-    before = shop.segment.stats()["received"]
-    shop.client.command(
-        f"insert into {shop.landing}.customer (SID, FIRST_NAME, LAST_NAME)"
-        " values ('700000000000000009', 'Ada', 'Byron')"
-    )
-    insert_sale(shop, "-5", modified="")
-    shop.sync()
-    [new] = shop.segment.messages()[before:]
-    assert new["message"]["traits"]["name"] == "Ada Byron"
-    assert shop.rows(FAILURES_OF_THE_SALE) == [("sign_conflict",)]
-
-
 def test_full_refresh_by_hand_resends_nothing_and_keeps_the_ledger(shop: Shop) -> None:
     before, ledger = shop.segment.stats()["received"], shop.ledger_ids()
     shop.run("dbt", "build", "--full-refresh", "--exclude-resource-type", "unit_test")
@@ -372,7 +380,7 @@ def test_full_refresh_by_hand_resends_nothing_and_keeps_the_ledger(shop: Shop) -
 def test_what_was_held_and_what_was_requeued_go_out(shop: Shop) -> None:
     before = shop.segment.stats()["received"]
     insert_sale(shop, "5", modified="2026-11-02T10:00:00Z")
-    arguments = json.dumps({"call": "identify", "entity_id": "700000000000000009"})
+    arguments = json.dumps({"call": "identify", "entity_id": OTHER_CUSTOMER})
     output = shop.run("dbt", "run-operation", "requeue", "--args", arguments)
     assert "1 identify message(s)" in output
 
@@ -385,7 +393,7 @@ def test_what_was_held_and_what_was_requeued_go_out(shop: Shop) -> None:
     assert sale["message"]["properties"]["order_id"] == HELD_SALE
     assert sale["message"]["properties"]["total"] == 5
     # The customer was sent again under a new id.
-    [first, _] = [m for m in shop.segment.messages() if m["userId"] == "700000000000000009"]
+    [first, _] = [m for m in shop.segment.messages() if m["userId"] == OTHER_CUSTOMER]
     assert again["state"] == "accepted"
     assert first["messageId"] != again["messageId"]
     assert first["message"]["traits"] == again["message"]["traits"]
