@@ -59,7 +59,8 @@ concat(
     Due track messages with the anonymousId that the first message about the same document had. A
     guest's address can be judged or corrected later, and the rules can change; the order must stay
     whose it was. The id of another address, or of a store's guests, goes without the address: one id
-    with several would make Segment's Unify merge strangers.
+    with several would make Segment's Unify merge strangers. Versions before this one sent the two
+    together, and a cancellation says what was said last.
 
     due: messages; events: the events table; documents: condition on its entity_id, of the documents
     that these messages may be about.
@@ -73,7 +74,8 @@ concat(
                 due.anonymous_id, assumeNotNull(sent.sent_id)
             ) as anonymous_id,
             if(
-                anonymous_id = due.anonymous_id, due.body,
+                anonymous_id = due.anonymous_id and not startsWith(anonymous_id, 'retail-pro-store-'),
+                due.body,
                 replaceRegexpOne(
                     replaceOne(
                         due.body,

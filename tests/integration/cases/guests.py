@@ -2,7 +2,15 @@
 
 from hashlib import sha256
 
-from tests.integration.cases.case import ABSENT, Case, Row, customer, document, line
+from tests.integration.cases.case import (
+    ABSENT,
+    Case,
+    Later,
+    Row,
+    customer,
+    document,
+    line,
+)
 
 STORE = "retail-pro-store-1-001"
 NAMESPACE = "retailpro-sandbox"
@@ -61,6 +69,14 @@ PRIVATE_TILL = receipts(6, BT_EMAIL="soho.store@gmail.com")
 PRIVATE = [document(BT_EMAIL="ann.of.soho@gmail.com")]
 DUMMY = customer(FIRST_NAME="TOURIST.", LAST_NAME="", EMAIL="")
 DUMMYS = receipts(6, BT_EMAIL="house@account.test", BT_CUID=DUMMY["SID"])
+FIRST = document(BT_EMAIL="porto@till-found-later.test", TENDER_NAME="Cash")
+MORE = receipts(6, BT_EMAIL="porto@till-found-later.test")
+CORRECTED = document(BT_EMAIL="wrong@guests.test")
+TAKEN_BACK = document(BT_EMAIL="back@guests.test")
+REFUNDED = document(BT_EMAIL="refund@guests.test")
+SOLD = line(REFUNDED)
+BUSY = receipts(6, BT_EMAIL="busy@day.test")
+CALM = receipts(1, 7, BT_EMAIL="busy@day.test")
 
 CASES = [
     Case(
@@ -121,6 +137,87 @@ CASES = [
         documents=PRIVATE,
         lines=lines(PRIVATE),
         messages=with_email("ann.of.soho@gmail.com"),
+    ),
+    Case(
+        "an_address_that_is_found_to_be_the_stores_changes_no_id_that_was_sent",
+        documents=[FIRST],
+        lines=[line(FIRST)],
+        later=Later(documents=[FIRST | {"TENDER_NAME": "Visa"}, *MORE], lines=lines(MORE)),
+        messages=[
+            *with_email("porto@till-found-later.test"),
+            *without_email(6),
+            {
+                "event": "Order Updated",
+                "anonymousId": guest_id("porto@till-found-later.test"),
+                "context": ABSENT,
+                "properties": {"payment_method": "Visa"},
+            },
+        ],
+        warnings={"email_of_the_store"},
+    ),
+    Case(
+        "a_corrected_address_changes_no_id_that_was_sent",
+        documents=[CORRECTED],
+        lines=[line(CORRECTED)],
+        later=Later(
+            documents=[CORRECTED | {"BT_EMAIL": "right@guests.test", "SHIP_METHOD": "UPS"}]
+        ),
+        messages=[
+            *with_email("wrong@guests.test"),
+            {
+                "event": "Order Updated",
+                "anonymousId": guest_id("wrong@guests.test"),
+                "context": ABSENT,
+            },
+        ],
+    ),
+    Case(
+        "a_guests_order_is_cancelled_as_the_guests",
+        documents=[TAKEN_BACK],
+        lines=[line(TAKEN_BACK)],
+        later=Later(documents=[TAKEN_BACK | {"IS_HELD": "1"}]),
+        messages=[
+            with_email("back@guests.test")[0] | {"event": "Order Cancelled"},
+            *with_email("back@guests.test"),
+        ],
+    ),
+    Case(
+        "a_guests_document_is_refunded_as_the_guests_also_without_the_address",
+        documents=[REFUNDED],
+        lines=[SOLD],
+        later=Later(
+            documents=[
+                REFUNDED
+                | {"BT_EMAIL": "", "HAS_RETURN": "1", "RETURN_QTY": "1", "RETURN_SUBTOTAL": "50.00"}
+            ],
+            lines=[SOLD, line(REFUNDED, ITEM_TYPE="2")],
+        ),
+        messages=[
+            *with_email("refund@guests.test"),
+            {
+                "event": "Order Refunded",
+                "anonymousId": guest_id("refund@guests.test"),
+                "context": ABSENT,
+            },
+        ],
+    ),
+    Case(
+        "an_address_that_is_on_fewer_receipts_by_now_is_the_guests",
+        documents=BUSY,
+        lines=lines(BUSY),
+        later=Later(
+            documents=[
+                BUSY[0] | {"INVC_POST_DATE": "2026-05-06T10:00:00-04:00"},
+                BUSY[1] | {"TENDER_NAME": "Visa"},
+                *CALM,
+            ],
+            lines=lines(CALM),
+        ),
+        messages=[
+            *without_email(6),
+            *with_email("busy@day.test"),
+            {"event": "Order Updated", "anonymousId": STORE, "context": ABSENT},
+        ],
     ),
     Case(
         "receipts_of_a_dummy_are_guest_receipts",
