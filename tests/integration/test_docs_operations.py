@@ -194,6 +194,10 @@ def test_the_example_of_an_operation_runs(
     for bound, days in (("since", -1), ("until", 1)):
         at = f"{datetime.now(timezone.utc) + timedelta(days):%F %T}"
         arguments = re.sub(rf'{bound}: "[^"]*"', f'{bound}: "{at}"', arguments)
+    if name == "resend_orders":
+        # It takes the number that it says itself.
+        _, said = operate(name, "{}")
+        arguments = re.sub(r"\d+", re.findall(r"resend_orders: (\d+)", said)[0], arguments)
     succeeded, said = operate(name, arguments)
     assert succeeded, said
     if name in {"requeue", "withdraw", "resolve", "retry_rejected"}:
