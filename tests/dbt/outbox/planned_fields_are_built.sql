@@ -41,7 +41,7 @@
         {%- endif -%}
     {%- endfor -%}
 {%- endfor %}
-{%- do built.append(['Order Cancelled', 'properties.reason', 'string', 1]) if execute -%}
+{%- do built.append(['Order Cancelled', 'properties.reason', 'string', 1]) if execute %}
 with built as (
 
     select

@@ -64,6 +64,7 @@ warned as (
         source_sid as entity_id,
         'Order Refunded' as event_type,
         'refunds_exceed_sale' as warning_code,
+        '' as detail,
         _file,
         _line,
         _loaded_at as created_at
