@@ -46,6 +46,17 @@ sendable_orders as (
 
 ),
 
+-- A message names its store by the code only, of which a store may have several.
+stores as (
+
+    select
+        document_sid as visit_sid,
+        any(store_key) as known_store_key
+    from orders
+    group by visit_sid
+
+),
+
 -- The projection of the events finds their keys, and these the messages.
 sent as (
 
@@ -81,9 +92,9 @@ select
     occurred_at,
     JSONExtractString(message, 'properties', 'currency') as currency,
     nullIf(JSONExtractString(message, 'properties', 'store_code'), '') as store_code,
-    concat(
+    ifNull(nullIf(stores.known_store_key, ''), concat(
         JSONExtractString(message, 'properties', 'subsidiary'), '-', upper(ifNull(store_code, ''))
-    ) as store_key,
+    )) as store_key,
     -- Refunds say no revenue.
     if(
         kind = 'sale',
@@ -98,6 +109,7 @@ select
         JSONExtractArrayRaw(message, 'properties', 'products')
     ) as items
 from last_messages
+left join stores on last_messages.document_sid = stores.visit_sid
 where
     customer_sid != ''
     and last_event != 'Order Cancelled'

@@ -436,6 +436,12 @@ GUEST_BY_ANY_CODE = [
     document(**UNKNOWN_STORE, STORE_CODE="33"),
     document(**UNKNOWN_STORE, STORE_CODE="033"),
 ]
+REGULAR = customer()
+VISITS = [
+    document(BT_CUID=REGULAR["SID"], **UNKNOWN_STORE, STORE_CODE="33"),
+    document(BT_CUID=REGULAR["SID"], **UNKNOWN_STORE, STORE_CODE="033"),
+    document(BT_CUID=REGULAR["SID"], STORE_CODE="001"),
+]
 UNNAMED = {"affiliation": "1-33"}
 
 STORES = [
@@ -449,6 +455,26 @@ STORES = [
             *[{"event": "Order Completed", "properties": UNNAMED}] * 3,
             *[{"event": "Order Completed"}] * 2,
         ],
+    ),
+    Case(
+        "an_order_that_is_held_after_it_was_sent_stays_in_its_store",
+        customers=[REGULAR],
+        documents=VISITS,
+        lines=[line(row) for row in VISITS],
+        later=Later(
+            documents=[
+                newer(VISITS[1], CURRENCY_NAME="PIASTRE OF NOWHERE"),
+                newer(VISITS[2], TENDER_NAME="Cash"),
+            ],
+            customers=[newer(REGULAR, LAST_NAME="Regular")],
+        ),
+        messages=[
+            {"type": "identify", "traits": {"totalOrders": 3, "favoriteStore": "33"}},
+            {"type": "identify", "traits": {"totalOrders": 3, "favoriteStore": "33"}},
+            *[COMPLETED] * 3,
+            UPDATED,
+        ],
+        failures={"currency_unmapped"},
     ),
     Case(
         "guests_of_a_store_outside_the_mapping_have_one_id",
