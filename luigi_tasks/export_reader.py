@@ -135,7 +135,8 @@ class ExportReader:
         """
         names = list(self._file.header.names)
         key = next(at for at, name in self._known.items() if name == self._file.table.keys[0])
-        is_header = pc.is_in(batch.column(key), value_set=pa.array(names))
+        known = pa.array([names[at] for at in self._known])
+        is_header = pc.is_in(batch.column(key), value_set=known)
         if not pc.any(is_header).as_py():
             return batch, lines, []
         headers = []

@@ -314,7 +314,7 @@ def test_rejected_rows_are_kept_with_line_text_and_reason(
     tmp_path: Path, landing: Landing, rows: Callable[[str], list[Any]]
 ) -> None:
     content = 'SID,EMAIL\n1,a\n2\n3,"b" c\n4,"d\ne"\n5,f,g\n'
-    loaded = landing.load(customer_file(tmp_path, content), Limits())
+    loaded = landing.load(customer_file(tmp_path, content), Limits(rejected_rows=0.6))
     assert (loaded.rows, loaded.rejected, loaded.is_new) == (2, 3, True)
     assert rows("select line, text, reason from @rejected_rows order by line") == [
         (3, "2", "1 fields instead of 2"),
