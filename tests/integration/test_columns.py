@@ -3,7 +3,6 @@
 The rows are those of all cases. Each build runs the data tests, which stop a sync that they fail.
 """
 
-import uuid
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from luigi_tasks import dictionary
-from tests.conftest import ClickHouseServer
+from tests.conftest import ClickHouseServer, own_database
 from tests.integration.cases.case import ABSENT, Row
 from tests.integration.cases.columns import ONE, RECEIPTS, TWO, Receipt, returned, sold
 from tests.integration.hostile_rows import Batch, Delivery
@@ -130,15 +129,9 @@ def _all(kind: str) -> list[Row]:
 @pytest.fixture(scope="module")
 def built(clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPathFactory) -> Built:
     client = clickhouse_server.connect()
-    own = uuid.uuid4().hex[:12]
-    landing = f"landing_{own}"
-    models = Models(
-        client,
-        f"columns_{own}",
-        landing,
-        clickhouse_server.environment,
-        tmp_path_factory.mktemp("columns"),
-    )
+    landing, name = own_database(client, "landing"), own_database(client, "models_0")
+    directory = tmp_path_factory.mktemp("columns")
+    models = Models(client, name, landing, clickhouse_server.environment, directory)
     result = Built()
 
     create_landing(client, landing)

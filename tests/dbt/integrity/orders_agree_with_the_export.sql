@@ -47,7 +47,7 @@ lines as (
             {{ exported_number('QTY') }} < 0
         )) as versions
     from exported_lines
-    where match(SID, '^-?[0-9]{1,19}$') and {{ exported_number('KIT_FLAG') }} != 5
+    where {{ clean_sid('SID') }} is not null and {{ exported_number('KIT_FLAG') }} != 5
     group by sid, line_sid
 
 ),
