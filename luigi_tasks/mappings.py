@@ -62,11 +62,11 @@ def missing() -> dict[str, list[Row]]:
     Raises:
         OutboxMissingError: Nothing was built yet.
     """
-    return {name: _rows(f"missing_{_plural(name)}") for name in LACKING}
-
-
-def _plural(name: str) -> str:
-    return {"currency_names": "currencies"}.get(name, name)
+    return {
+        "subsidiaries": _rows("missing_subsidiaries"),
+        "stores": _rows("missing_stores"),
+        "currency_names": _rows("missing_currencies"),
+    }
 
 
 def _rows(query: str, **names: str) -> list[Row]:

@@ -2,15 +2,15 @@
 
 -- name: missing_currencies
 -- Names of currencies that hold orders back.
-select distinct upper(assumeNotNull(currency_name)) as currency_name, '' as currency_code
-from {database:Identifier}.stg_retail_pro__documents
+select distinct upper(assumeNotNull(documents.currency_name)) as name, '' as currency_code
+from {database:Identifier}.stg_retail_pro__documents as documents
 where
-    currency_name is not null
-    and row_key in (
+    documents.currency_name is not null
+    and documents.row_key in (
         select entity_id from {database:Identifier}.unsendable_orders
         where error_code = 'currency_unmapped'
     )
-order by currency_name
+order by name
 
 -- name: missing_stores
 -- Stores of documents, by number where they have one, with the name that goes out for them now. Of

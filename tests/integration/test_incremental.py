@@ -27,7 +27,7 @@ from tests.integration.incremental import (
     differences,
     land,
 )
-from tests.processes import PROJECT
+from tests.processes import MAPPINGS, PROJECT
 
 BATCHES = int(os.environ.get("INCREMENTAL_BATCHES", "4"))
 EVENTS = int(os.environ.get("INCREMENTAL_EVENTS", "40"))
@@ -126,19 +126,32 @@ def test_changed_settings_make_all_messages_anew_and_send_what_was_held(
             {"SID": "11", "CURRENCY_NAME": "US DOLLARS"},
             {"SID": "12", "CURRENCY_NAME": "PIASTRE OF NOWHERE"},
             {"SID": "13", "CURRENCY_NAME": "EURO", "INVC_POST_DATE": "2026-02-01 10:00:00"},
+            {
+                **{"SID": "14", "CURRENCY_NAME": "YEN", "INVC_POST_DATE": "2026-02-01 10:00:00"},
+                **{"SBS_NO": "3", "STORE_CODE": "001"},
+            },
         ),
     )
     models.build(*BUILD)
-    assert due(models) == ["11"]
+    assert due(models) == ["11", "14"]
     assert held(models) == [("12", "currency_unmapped"), ("13", "timezone_unknown")]
 
-    # A reference seed, of which dbt run alone does not know yet.
-    currencies = models.project / "seeds/reference/currencies.csv"
-    currencies.write_text(currencies.read_text() + "PIASTRE OF NOWHERE,EUR,2\n")
+    # A mapping, of which dbt run alone does not know yet.
+    currencies = models.project / MAPPINGS / "currency_names.csv"
+    currencies.write_text(currencies.read_text() + "Piastre of Nowhere,EUR\n")
     models.build(*RUN)
     models.build(*BUILD)
-    assert due(models) == ["11", "12"]
+    assert due(models) == ["11", "12", "14"]
     assert works_on_all_rows(models) is False
+
+    # Mappings that move to another place, rows and all, change nothing.
+    for file in (models.project / MAPPINGS).iterdir():
+        file.replace(models.project / "seeds/shop" / file.name)
+    models.mappings = ""
+    assert works_on_all_rows(models) is False
+    models.build(*BUILD)
+    assert due(models) == ["11", "12", "14"]
+    assert held(models) == [("13", "timezone_unknown")]
 
     # A macro, by a comment.
     macro = models.project / "macros/cleaning/comparable_name.sql"
@@ -148,7 +161,7 @@ def test_changed_settings_make_all_messages_anew_and_send_what_was_held(
     # A variable.
     zone = ("--vars", "{default_timezone: Europe/Rome}")
     models.build(*BUILD, *zone)
-    assert due(models) == ["11", "12", "13"]
+    assert due(models) == ["11", "12", "13", "14"]
     assert held(models) == []
     assert works_on_all_rows(models, *zone) is False
 

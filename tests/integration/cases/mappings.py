@@ -12,6 +12,7 @@ UNREADABLE_LINE = document()
 BAD_LINE = line(UNREADABLE_LINE, PRICE="fifty " * 20)
 BAD_TIME = document(INVC_POST_DATE="05/05/26 10:00")
 BAD_FLAG = document(IS_HELD="perhaps")
+BAD_NUMBER = document(DOC_NO="ABC")
 BAD_BUYER = document(BT_CUID="5E+17")
 
 CASES = [
@@ -66,6 +67,13 @@ CASES = [
         lines=[line(BAD_FLAG)],
         failures={"flag_unreadable"},
         told=['IS_HELD is "perhaps". '],
+    ),
+    Case(
+        "a_receipt_number_without_digits_is_named",
+        documents=[BAD_NUMBER],
+        lines=[line(BAD_NUMBER)],
+        failures={"receipt_number_unreadable"},
+        told=['DOC_NO is "ABC". '],
     ),
     Case(
         "a_mangled_customer_of_an_order_is_named",

@@ -3,7 +3,7 @@
     'CURRENCY_NAME', 'STATUS', 'RECEIPT_TYPE', 'HAS_SALE', 'HAS_RETURN', 'IS_HELD', 'USE_VAT',
     'SOLD_QTY', 'RETURN_QTY', 'SALE_TOTAL_AMT', 'SALE_SUBTOTAL', 'SALE_TOTAL_TAX_AMT',
     'TOTAL_DISCOUNT_AMT', 'SHIPPING_AMT', 'RETURN_SUBTOTAL', 'RETURN_SUBTOTAL_WITH_TAX',
-    'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT',
+    'RETURN_TOTAL_TAX_AMT', 'TRANSACTION_TOTAL_AMT', 'TOTAL_FEE_AMT', 'DOC_NO',
 ] -%}
 {%- set columns_of_lines = ['QTY', 'PRICE', 'DIP_PRICE', 'TAX_AMT', 'ITEM_TYPE', 'KIT_FLAG'] -%}
 -- What the columns hold that keep orders from going out, for segment_failed_events. The values are
@@ -19,7 +19,7 @@ with failed as (
     from {{ ref('unsendable_orders') }}
     where error_code in (
         'sid_malformed', 'timestamp_unreadable', 'timezone_unknown', 'flag_unreadable',
-        'number_unreadable', 'currency_unmapped'
+        'number_unreadable', 'currency_unmapped', 'receipt_number_unreadable'
     )
 
 ),
@@ -35,6 +35,7 @@ documents as (
         if(documents.has_invoice_time, 'INVC_POST_DATE', 'CREATED_DATETIME') as time_column,
         multiIf(
             failed.error_code = 'sid_malformed', ['BT_CUID'],
+            failed.error_code = 'receipt_number_unreadable', ['DOC_NO'],
             failed.error_code = 'timestamp_unreadable', [time_column],
             failed.error_code = 'timezone_unknown',
             ['SBS_NO', 'STORE_NO', 'STORE_CODE', time_column],
