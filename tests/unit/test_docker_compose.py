@@ -105,6 +105,13 @@ def test_compose_accepts_the_example_and_takes_no_secret_from_it(tmp_path: Path)
     assert "abc123" not in result.stdout
 
 
+def test_the_mappings_of_the_shop_are_mounted(tmp_path: Path) -> None:
+    for variables, source in (("", ROOT / "seeds/shop"), ("MAPPINGS_DIR_ON_HOST=/own\n", "/own")):
+        rendered = yaml.safe_load(run_config(tmp_path, variables).stdout)["services"]
+        for service in ("scheduler", "docs"):
+            assert f"{source}:/app/seeds/shop:ro" in rendered[service]["volumes"]
+
+
 def test_the_key_of_oauth_has_the_same_path_inside(tmp_path: Path) -> None:
     result = run_config(tmp_path, "SEGMENT_OAUTH_KEY_FILE=/etc/keys/oauth.pem\n")
     scheduler = yaml.safe_load(result.stdout)["services"]["scheduler"]
