@@ -81,22 +81,26 @@ zones as (
 
 ),
 
+currency_names as (
+
+    select
+        currency_name,
+        currency_code
+    from {{ ref('currencies') }}
+    union all
+    select
+        upper(trim(currency_name)) as currency_name,
+        upper(trim(currency_code)) as currency_code
+    from {{ ref('currency_names') }}
+
+),
+
 currencies as (
 
     select
         currency_code,
         groupUniqArray(replaceAll(upper(currency_name), ' ', '')) as names
-    from (
-        select
-            currency_name,
-            currency_code
-        from {{ ref('currencies') }}
-        union all
-        select
-            upper(trim(currency_name)) as currency_name,
-            upper(trim(currency_code)) as currency_code
-        from {{ ref('currency_names') }}
-    )
+    from currency_names
     group by currency_code
 
 ),

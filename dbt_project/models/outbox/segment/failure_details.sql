@@ -19,7 +19,7 @@ with failed as (
     from {{ ref('unsendable_orders') }}
     where error_code in (
         'sid_malformed', 'timestamp_unreadable', 'timezone_unknown', 'flag_unreadable',
-        'number_unreadable', 'currency_unmapped', 'receipt_number_unreadable'
+        'number_unreadable', 'currency_unmapped', 'receipt_number_unreadable', 'time_in_future'
     )
 
 ),
@@ -36,7 +36,7 @@ documents as (
         multiIf(
             failed.error_code = 'sid_malformed', ['BT_CUID'],
             failed.error_code = 'receipt_number_unreadable', ['DOC_NO'],
-            failed.error_code = 'timestamp_unreadable', [time_column],
+            failed.error_code in ('timestamp_unreadable', 'time_in_future'), [time_column],
             failed.error_code = 'timezone_unknown',
             ['SBS_NO', 'STORE_NO', 'STORE_CODE', time_column],
             failed.error_code = 'flag_unreadable', documents.unreadable_flags,
@@ -49,7 +49,7 @@ documents as (
         and documents._loaded_at = failed._loaded_at
         and documents._file = failed._file
         and documents._line = failed._line
-    where documents.row_key in (select entity_id from failed)
+    where documents.row_key in (select listed.entity_id from failed as listed)
 
 ),
 
@@ -103,8 +103,8 @@ said as (
         and exported._file = documents._file
         and exported._line = documents._line
     where
-        exported._loaded_at in (select _loaded_at from documents)
-        and exported.SID in (select entity_id from documents)
+        exported._loaded_at in (select wanted._loaded_at from documents as wanted)
+        and exported.SID in (select wanted.entity_id from documents as wanted)
     union all
     select
         lines.entity_id as entity_id,
@@ -121,8 +121,8 @@ said as (
         and exported._file = lines._file
         and exported._line = lines._line
     where
-        exported._loaded_at in (select _loaded_at from lines)
-        and exported.SID in (select line_sid from lines)
+        exported._loaded_at in (select wanted._loaded_at from lines as wanted)
+        and exported.SID in (select wanted.line_sid from lines as wanted)
 
 )
 
