@@ -47,7 +47,7 @@ class BuildOutbox(SlotTask):
         if not config.is_dry_run():
             readiness.check_namespace()
             readiness.check_rows()
-        mappings.refuse_rows_in_the_old_place()
+        mappings.check()
         clocks.check()
         with Lease(), TaskProgress(self, "dbt build") as progress:
             clickhouse.check_for_dbt()

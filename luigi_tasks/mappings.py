@@ -80,14 +80,21 @@ def _rows(query: str, **names: str) -> list[Row]:
     return [tuple(str(value) for value in row) for row in rows]
 
 
-def refuse_rows_in_the_old_place() -> None:
-    """Refuse to build while rows of a shop are where only older versions look for them.
+def check() -> None:
+    """Refuse to build without a mapping, or while rows are where only older versions look for them.
 
     Raises:
-        ConfigurationError: A file is still there; or the tables of the last build, which an older
-            version made, have rows that the mappings do not have.
+        ConfigurationError: A file of seeds/shop is missing in the directory in use; a file is in
+            the old place; or the tables of the last build, which an older version made, have rows
+            that the mappings do not have.
     """
     project = Path(config.dbt().project_dir)
+    for path in sorted((project / SHOP).glob("*.csv")):
+        if not (project / directory() / path.name).is_file():
+            raise ConfigurationError(
+                f"{directory()}/{path.name} is missing. Copy it from {SHOP}; a mapping without "
+                "rows is its first line only."
+            )
     for name in MOVED:
         if (project / OLD_PLACE / f"{name}.csv").exists():
             raise ConfigurationError(
@@ -132,10 +139,6 @@ def _lost(project: Path, name: str) -> set[Row]:
 
 
 def _read(path: Path) -> set[Row]:
-    if not path.is_file():
-        raise ConfigurationError(
-            f"{path} is missing. Copy it from {SHOP}; without rows it is its first line only."
-        )
     with path.open(encoding="utf-8-sig", newline="") as file:
         return {tuple(row) for row in list(csv.reader(file))[1:] if row}
 

@@ -129,15 +129,26 @@ def test_rows_that_only_an_older_version_had_stop_the_build(
         ConfigurationError,
         match=r"seeds/shop/stores.csv lacks 1 rows .*seeds/reference/stores.csv: 5,011,11,Eleventh",
     ):
-        mappings.refuse_rows_in_the_old_place()
+        mappings.check()
     with (project / mappings.SHOP / "stores.csv").open("a", encoding="utf-8") as file:
         file.write("5,011,11,Eleventh,UTC\n")
-    mappings.refuse_rows_in_the_old_place()
+    mappings.check()
 
 
 def test_rows_may_go_afterwards(project: Path, build_by: Callable[[str], None]) -> None:
     build_by("shop")
-    mappings.refuse_rows_in_the_old_place()
+    mappings.check()
+
+
+def test_a_missing_file_is_named(
+    project: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETAIL_PRO_MAPPINGS", "mappings")
+    shutil.copytree(project / mappings.SHOP, project / "mappings")
+    mappings.check()
+    (project / "mappings" / "excluded_stores.csv").unlink()
+    with pytest.raises(ConfigurationError, match=r"mappings/excluded_stores.csv is missing. Copy"):
+        mappings.check()
 
 
 def test_a_file_in_the_old_place_stops_the_build(project: Path, client: Client) -> None:
@@ -145,7 +156,7 @@ def test_a_file_in_the_old_place_stops_the_build(project: Path, client: Client) 
     with pytest.raises(
         ConfigurationError, match=r"seeds/reference/stores.csv is not read .*seeds/shop/stores.csv"
     ):
-        mappings.refuse_rows_in_the_old_place()
+        mappings.check()
 
 
 def test_a_failed_test_shows_its_first_rows(client: Client) -> None:
