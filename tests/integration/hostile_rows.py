@@ -221,7 +221,10 @@ class Shop:
             self._lines(row["SID"], sold, returned)
 
     def _lines(self, document: str, sold: int, returned: int) -> None:
+        # An exchange whose lines only their sums tell apart.
+        is_untyped = sold > 0 and returned > 0 and self._one_in(2)
         for kind, count in (("1", sold), ("2", returned)):
+            types = ("",) if is_untyped else (*(kind,) * 20, "", "", "3", "4")
             for position in range(count):
                 self._put(
                     "document_item",
@@ -229,12 +232,10 @@ class Shop:
                         "SID": self._sid(),
                         "DOC_SID": document,
                         "ITEM_POS": str(position + 1),
-                        "ITEM_TYPE": kind
-                        if not self._one_in(6)
-                        else self._random.choice(("", "", "3", "4")),
+                        "ITEM_TYPE": self._random.choice(types),
                         "KIT_FLAG": self._random.choice(("0",) * 8 + ("5", "10")),
                         "QTY": self._random.choice(("1", "1", "1", "1", "1", "1", "0", "0.75")),
-                        "PRICE": "10.00",
+                        "PRICE": "10.00" if kind == "1" else "7.00",
                         "TAX_AMT": "1.00",
                         "ALU": self._random.choice(("A1", "A2", "")),
                     },
@@ -482,7 +483,7 @@ class Shop:
             "SALE_TOTAL_TAX_AMT": f"{sold}.00",
             "SALE_TOTAL_AMT": f"{11 * sold + fee}.00",
             "TOTAL_FEE_AMT": self._random.choice(("1.00",) if fee else ("", "", "", "1", "-1")),
-            "RETURN_SUBTOTAL": f"{10 * returned}.00",
+            "RETURN_SUBTOTAL": f"{7 * returned}.00",
             "RETURN_TOTAL_TAX_AMT": f"{returned}.00",
         }
         silent = ("SOLD_QTY", "RETURN_QTY") if self._one_in(8) else ()
