@@ -1,8 +1,9 @@
 {{ config(order_by='(document_sid, kind)') }}
 
 -- What the export says of each document that this build works on, against what it said when a
--- message about the order was last entered (segment_message_basis). Only a difference here makes an
--- update or a cancellation: a changed mapping, variable or model renders orders anew and sends none.
+-- message about the order was last entered (segment_message_basis). Only a difference here makes
+-- an update or a cancellation: a changed mapping, variable or model renders orders anew and sends
+-- none.
 with documents as (
 
     select * from {{ ref('int_documents_classified') }}
@@ -50,8 +51,8 @@ basis as (
 
 ),
 
-{#- Where there is no hash to compare with, as after an upgrade: what came with other content since
-    the last build. A build of what is new works on nothing else. -#}
+-- Where there is no hash to compare with, as after an upgrade: what came with other content since
+-- the last build. A build of what is new works on nothing else.
 came_anew as (
 
     {{ rows_that_came_anew(ref('stg_retail_pro__documents'), 'row_key') }}
@@ -66,7 +67,8 @@ select
     basis.rules as basis_rules,
     basis.state as basis_state,
     multiIf(
-        basis.rules = '{{ order_content_rules() }}', said.content != basis.content,
+        basis.rules = '{{ order_content_rules() }}',
+        said.content != basis.content,
         basis.state = 'behind'
         or said.document_sid in (select document_sid from came_anew)
     ) as is_changed

@@ -1,7 +1,7 @@
 -- Sums per event, day and currency that differ between the messages that wait to be sent and the
--- orders. Only the last message of each sale and refund, and of these such as say what would be said
--- now: an earlier one keeps what it said, and so does one that a mapping or a variable has changed
--- since, which the export has not. That a change of the export is told is the business of
+-- orders. Only the last message of each sale and refund, and of these such as say what would be
+-- said now: an earlier one keeps what it said, and so does one of which a mapping or a variable has
+-- changed since, and the export has not. That a change of the export is told is the business of
 -- changed_orders_are_told.
 with waiting as (
 

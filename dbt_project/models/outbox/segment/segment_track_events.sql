@@ -15,7 +15,9 @@ changed_sales as (
 
 completed_and_refunded as (
 
-    {% for messages, kind in [(ref('order_completed'), 'sale'), (ref('order_refunded'), 'return')] -%}
+    {% for kind, messages in [
+        ('sale', ref('order_completed')), ('return', ref('order_refunded')),
+    ] -%}
         {{ 'union all' if not loop.first }}
         select
             *,
