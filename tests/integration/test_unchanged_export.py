@@ -129,7 +129,10 @@ def test_only_a_change_of_the_export_is_said(
 
     # A database of before has no note of what the export said. What came with other content since
     # its last build is a change, whatever else the new version says otherwise.
-    models.client.command(f"drop table {models.database}.segment_message_basis")
+    models.client.command(
+        f"alter table {models.database}.segment_message_basis delete where state != 'withheld'"
+        " settings mutations_sync = 2"
+    )
     edit("stores.csv", "SoHo", "SoHo Broadway")
     put(models, [newer(of_nobody, TENDER_NAME="Cash"), newer(of_buyer)])
     assert said_by(models, "--vars", "{exclude_gift_cards: true}") == [
