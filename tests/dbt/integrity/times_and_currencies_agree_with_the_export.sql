@@ -59,24 +59,38 @@ documents as (
 
 ),
 
+listed_zones as (
+
+    select
+        sbs_no,
+        time_zone
+    from {{ ref('stores') }}
+    union all
+    select
+        sbs_no,
+        time_zone
+    from {{ ref('subsidiaries') }}
+    union all
+    select
+        SBS_NO as sbs_no,
+        '{{ var("default_timezone") }}' as time_zone
+    from exported_documents
+
+),
+
+known_zones as (
+
+    {{ known_zones() }}
+
+),
+
 zones as (
 
     select
-        subsidiary,
-        groupUniqArray(known.known_zone) as names
-    from (
-        select
-            toInt64({{ exported_number('sbs_no') }}) as subsidiary,
-            arrayJoin([upper(time_zone), upper('{{ var("default_timezone") }}')]) as upper_zone
-        from (
-            select sbs_no, time_zone from {{ ref('stores') }}
-            union all
-            select sbs_no, time_zone from {{ ref('subsidiaries') }}
-            union all
-            select SBS_NO as sbs_no, '' as time_zone from exported_documents
-        )
-    ) as listed
-    inner join ({{ known_zones() }}) as known on listed.upper_zone = known.upper_zone
+        toInt64({{ exported_number('sbs_no') }}) as subsidiary,
+        groupUniqArray(known_zones.known_zone) as names
+    from listed_zones
+    inner join known_zones on upper(listed_zones.time_zone) = known_zones.upper_zone
     group by subsidiary
 
 ),

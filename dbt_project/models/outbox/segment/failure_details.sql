@@ -18,8 +18,8 @@ with failed as (
         _loaded_at
     from {{ ref('unsendable_orders') }}
     where error_code in (
-        'sid_malformed', 'timestamp_unreadable', 'timezone_unknown', 'flag_unreadable',
-        'number_unreadable', 'currency_unmapped', 'receipt_number_unreadable', 'time_in_future'
+        'sid_malformed', 'timestamp_unreadable', 'timezone_unknown', 'time_in_future',
+        'flag_unreadable', 'number_unreadable', 'currency_unmapped', 'receipt_number_unreadable'
     )
 
 ),

@@ -37,8 +37,10 @@ typed as (
         {{ without_placeholder(clean_text('CUST_ID')) }} as cust_id,
 
         -- text
-        {{ without_placeholder(clean_text(without_card_numbers('FIRST_NAME')), 'name') }} as first_name,
-        {{ without_placeholder(clean_text(without_card_numbers('LAST_NAME')), 'name') }} as last_name,
+        {{ without_placeholder(clean_text(without_card_numbers('FIRST_NAME')), 'name') }}
+            as first_name,
+        {{ without_placeholder(clean_text(without_card_numbers('LAST_NAME')), 'name') }}
+            as last_name,
         trim(concat(FIRST_NAME, ' ', LAST_NAME)) as name_as_typed,
         {{ clean_text('EMAIL') }} as email_as_typed,
         {{ clean_email('EMAIL') }} as email,
@@ -110,7 +112,9 @@ zoned as (
 placed as (
 
     select
-        * except (modified_offset, modified_zone, posted_offset, posted_zone, changed_in, posted_in),
+        * except (
+            modified_offset, modified_zone, posted_offset, posted_zone, changed_in, posted_in
+        ),
         {{ to_instant('modified_wall_time', 'modified_offset', 'changed_in') }} as modified_at,
         {{ to_instant('posted_wall_time', 'posted_offset', 'posted_in') }} as posted_at
     from zoned

@@ -92,12 +92,13 @@ document_zones as (
             ({{ exported_version() }}, _loaded_at, _line)
         ) as document_zone
     from {{ ref('stg_retail_pro__documents') }}
-    where row_key in (
-        select document_sid from typed
-        where
-            modified_wall_time is not null and modified_offset is null
-            or posted_wall_time is not null and posted_offset is null
-    )
+    where
+        row_key in (
+            select document_sid from typed
+            where
+                modified_wall_time is not null and modified_offset is null
+                or posted_wall_time is not null and posted_offset is null
+        )
     group by row_key
 
 ),
@@ -106,10 +107,9 @@ zoned as (
 
     select
         typed.*,
-        {{ known_zone("coalesce(modified_zone, document_zone, '" ~ var('default_timezone') ~ "')") }}
-            as changed_in,
-        {{ known_zone("coalesce(posted_zone, document_zone, '" ~ var('default_timezone') ~ "')") }}
-            as posted_in
+        '{{ var("default_timezone") }}' as default_zone,
+        {{ known_zone('coalesce(modified_zone, document_zone, default_zone)') }} as changed_in,
+        {{ known_zone('coalesce(posted_zone, document_zone, default_zone)') }} as posted_in
     from typed
     left join document_zones on typed.document_sid = document_zones.zoned_document_sid
 
@@ -119,7 +119,10 @@ zoned as (
 placed as (
 
     select
-        * except (modified_offset, modified_zone, posted_offset, posted_zone, changed_in, posted_in),
+        * except (
+            modified_offset, modified_zone, posted_offset, posted_zone, default_zone, changed_in,
+            posted_in
+        ),
         {{ to_instant('modified_wall_time', 'modified_offset', 'changed_in') }} as modified_at,
         {{ to_instant('posted_wall_time', 'posted_offset', 'posted_in') }} as posted_at
     from zoned

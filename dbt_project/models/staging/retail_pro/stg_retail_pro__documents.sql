@@ -47,7 +47,8 @@ typed as (
         {{ clean_text('STORE_CODE') }} as store_code,
         {{ clean_integer('STORE_NO') }} as store_no,
         {{ clean_text(without_zero_decimals('SBS_NO')) }} as subsidiary,
-        {{ without_placeholder(clean_text(without_card_numbers('SHIP_METHOD'))) }} as shipping_method,
+        {{ without_placeholder(clean_text(without_card_numbers('SHIP_METHOD'))) }}
+            as shipping_method,
 
         -- numerics
         {{ clean_decimal('SOLD_QTY') }} as sold_quantity,
@@ -134,7 +135,10 @@ zoned as (
 placed as (
 
     select
-        * except (modified_offset, modified_zone, posted_offset, posted_zone, changed_in, posted_in, zone_of_store),
+        * except (
+            modified_offset, modified_zone, posted_offset, posted_zone, zone_of_store, changed_in,
+            posted_in
+        ),
         {{ to_instant('modified_wall_time', 'modified_offset', 'changed_in') }} as modified_at,
         {{ to_instant('posted_wall_time', 'posted_offset', 'posted_in') }} as posted_at
     from zoned
