@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from dbt.adapters.clickhouse import dbclient
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from tests.processes import PROJECT
@@ -48,6 +49,8 @@ def run_dbt(environment: Mapping[str, str], *arguments: str) -> Done:
         environment: All variables that concern the project; those of this process do not count.
         arguments: The command and its options.
     """
+    # Databases of tests come and go, and dbt asks once per process which ones there are.
+    dbclient._ensured_databases.clear()
     said: list[str] = []
 
     def listen(event: Any) -> None:

@@ -146,7 +146,6 @@ def built(clickhouse_server: ClickHouseServer, tmp_path_factory: pytest.TempPath
 
     # In the place of the first database, because dbt need not read the project again then.
     client.command(f"drop database {models.database} sync")
-    client.command(f"create database {models.database}")
     for table in TABLES:
         make_typed(models, table)
     client.command(f"drop table {landing}.loads sync")

@@ -108,7 +108,7 @@ CASES = [
     Case(
         "refund_that_comes_again_with_another_line",
         documents=[REPLACED],
-        lines=[back(REPLACED), back(REPLACED)],
+        lines=[back(REPLACED, PRICE="40.00")],
         later=Later(documents=[newer(REPLACED, STATUS="4")], lines=[back(REPLACED)]),
         messages=[refunded("22.00")],
     ),
