@@ -23,7 +23,8 @@ CLEANING = load("cleaning", var=VARIABLES.__getitem__, local_to_utc=CLOCKS["loca
 def ask(expression: str, text: str) -> Any:
     """The value of an expression of the column `x`, which holds the text."""
     sql = f"select {expression} as value from (select unhex('{text.encode().hex()}') as x)"
-    [row] = str(chdb.query(sql, "JSONEachRow")).splitlines()
+    answer = chdb.query(sql, "JSONEachRow")  # type: ignore[no-untyped-call]
+    [row] = str(answer).splitlines()
     return json.loads(row, parse_float=Decimal)["value"]
 
 

@@ -28,8 +28,8 @@ def sale(name: str, *, sent: dict[str, Any] | None = None, **changes: str) -> Ca
 
 def named(what: str, value: str) -> str:
     """The name of a case about a value."""
-    signs = {"+": "plus_", "-": "minus_"}
-    return f"{what}_" + re.sub(r"\W", lambda found: signs.get(found[0], "_"), value.strip())
+    spelled = value.strip().replace("+", "plus_").replace("-", "minus_")
+    return f"{what}_" + re.sub(r"\W", "_", spelled)
 
 
 def held(name: str, failure: str, **changes: str) -> Case:
