@@ -110,7 +110,9 @@ timed as (
         {{ to_instant('business_wall_time', 'business_offset', 'business_place') }} as occurred_at,
         if(
             business_offset is null and business_place != '',
-            {{ clock_change('business_wall_time', "if(business_place = '', 'UTC', business_place)") }},
+            {{ clock_change(
+                'business_wall_time', "if(business_place = '', 'UTC', business_place)"
+            ) }},
             ''
         ) as clock_change,
         {{ seconds_ahead(
