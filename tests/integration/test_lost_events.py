@@ -65,7 +65,7 @@ def refusal(models: Models, *command: str) -> str:
     """What a command of dbt says that must fail."""
     done = models.dbt(*command)
     assert not done.success
-    return "\n".join(str(result.message) for result in done.result.results)
+    return "\n".join(str(message) for _, message in done.failures())
 
 
 def test_what_was_settled_is_never_sent_again(make_models: Callable[..., Models]) -> None:

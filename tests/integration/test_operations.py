@@ -86,7 +86,7 @@ class Desk(Shop):
         amounts = {"SOLD_QTY": "1", "SALE_SUBTOTAL": total, "SALE_TOTAL_AMT": total}
         when = {"CREATED_DATETIME": "2026-11-01T10:00:00Z"}
         self._add("document", {"SID": sid, **header, **amounts, **when, **columns})
-        line = {"SID": f"{sid}1"[1:], "DOC_SID": sid, "ITEM_TYPE": "1", "QTY": "1"}
+        line = {"SID": f"8{sid[1:]}", "DOC_SID": sid, "ITEM_TYPE": "1", "QTY": "1"}
         self._add("document_item", {**line, "PRICE": "5", "ALU": "4711"})
 
     def _add(self, table: str, row: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """What a sync would send and cost, told from the tables alone."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -53,18 +54,30 @@ def test_new_changed_requeued_and_unchanged_are_told_apart(outbox: Outbox) -> No
 
 
 def test_what_is_held_is_counted_with_its_event(outbox: Outbox) -> None:
-    outbox.client.insert(
-        "segment_failed_events",
-        [
-            ("Identify", "validation", 0),
-            ("Order Refunded", "validation", 0),
-            ("Order Refunded", "validation", 1),
-            ("Order Refunded", "permanent", 0),
-            ("", "validation", 0),
+    held = {
+        "unsendable_orders": [
+            {"entity_id": "1", "event_type": "Order Refunded", "error_code": "sid_malformed"},
+            {"entity_id": "2", "event_type": "Order Refunded", "error_code": "currency_unmapped"},
         ],
-        column_names=["event_type", "error_category", "resolved"],
-        database=outbox.database,
-    )
+        "customers": [
+            {"source_sid": "1", "failure_code": "sid_malformed", "exclusion_reason": None},
+            {"source_sid": "2", "failure_code": "sid_malformed", "exclusion_reason": "inactive"},
+            {"source_sid": "3", "failure_code": None, "exclusion_reason": None},
+        ],
+        "segment_delivery_ledger": [
+            {
+                **{"message_id": uuid.uuid4(), "call": "track", "event": "", "entity": "order"},
+                **{"entity_id": "2", "status": "resolved", "reason_code": "currency_unmapped"},
+            }
+        ],
+    }
+    for table, rows in held.items():
+        outbox.client.insert(
+            table,
+            [list(row.values()) for row in rows],
+            column_names=list(rows[0]),
+            database=outbox.database,
+        )
     assert forecast.lines("identify") == [Line("Identify", held=1)]
     assert forecast.lines("track") == [Line("Order Refunded", held=1)]
 
