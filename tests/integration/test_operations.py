@@ -242,7 +242,7 @@ def test_explain_says_where_a_customer_or_order_is(desk: Desk) -> None:
     assert "rejected, HTTP 400 http_400" in accepted, "the request is shown too"
 
     held = desk.explain("608763582000223884")
-    assert "validation, currency_unmapped: CURRENCY_NAME has no ISO code" in held
+    assert 'validation, currency_unmapped: CURRENCY_NAME is "DOLLAR". CURRENCY_NAME has' in held
     assert "document.csv" in held, "its file and line"
 
     excluded = desk.value(
