@@ -1,8 +1,8 @@
 -- Sums per event, day and currency that differ between the messages that wait to be sent and the
--- orders. Only the last message of each sale and refund, and of these such as the last build entered
--- or as say what would be said now: an earlier one keeps what it said, and so does one of which a
--- mapping or a variable has changed since, and the export has not. That a change of the export is
--- told is the business of changed_orders_are_told.
+-- orders. Only the last message of each sale and refund, and of these such as the last build
+-- entered or as say what would be said now: an earlier one keeps what it said, and so does one of
+-- which a mapping or a variable has changed since, and the export has not. That a change of the
+-- export is told is the business of changed_orders_are_told.
 with waiting as (
 
     select *
