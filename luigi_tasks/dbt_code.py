@@ -45,7 +45,9 @@ def fingerprint(project: Path, environment: Mapping[str, str]) -> str:
         environment: What dbt is started with. Passwords do not count.
     """
     found = hashlib.sha256()
-    for name in (*PARTS, environment.get(MAPPINGS) or "seeds/shop"):
+    # The default, seeds/shop, is one of the parts.
+    mappings = environment.get(MAPPINGS)
+    for name in (*PARTS, mappings) if mappings else PARTS:
         path = project / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():

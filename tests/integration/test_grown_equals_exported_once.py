@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ClickHouseServer
+from tests.conftest import ClickHouseServer, own_database
 from tests.integration.cases.case import Row
 from tests.integration.changing_shop import ChangingShop
 from tests.integration.hostile_rows import Batch, Delivery
@@ -30,7 +29,13 @@ FIRST, LATER = 40, 12
 
 MARTS = {
     "customers": "select * except (_file, _line, _loaded_at) from {db}.customers",
-    "orders": "select * except (_file, _line, _loaded_at) from {db}.orders",
+    # That lines may be missing shows only beside an earlier version of the document, which an
+    # export that is loaded once does not have. A case of its own has that warning.
+    "orders": (
+        "select * except (_file, _line, _loaded_at)"
+        " replace (arrayFilter(code -> code != 'lines_may_be_missing', warnings) as warnings)"
+        " from {db}.orders"
+    ),
     "order_lines": "select * from {db}.order_lines",
 }
 
@@ -59,7 +64,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:Deprecat
 def test_many_small_syncs_say_what_one_sync_of_the_final_export_says(
     clickhouse_server: ClickHouseServer, tmp_path: Path, seed: int
 ) -> None:
-    grown, at_once = (database(clickhouse_server, tmp_path) for _ in range(2))
+    grown, at_once = (database(clickhouse_server, tmp_path, number) for number in range(2))
     shop = ChangingShop(seed)
     for number in range(SYNCS):
         deliver(grown, shop.sync(LATER if number else FIRST))
@@ -74,11 +79,13 @@ def test_many_small_syncs_say_what_one_sync_of_the_final_export_says(
     assert grown.rows("select entity_id, error_code from {db}.segment_failed_events") == []
 
 
-def database(server: ClickHouseServer, directory: Path) -> Models:
+def database(server: ClickHouseServer, directory: Path, number: int) -> Models:
     """A database of models with a landing database of its own."""
-    client, own = server.connect(), uuid.uuid4().hex[:12]
-    create_landing(client, f"landing_{own}")
-    return Models(client, f"models_{own}", f"landing_{own}", server.environment, directory)
+    client = server.connect()
+    landing = own_database(client, f"landing_{number}")
+    create_landing(client, landing)
+    name = own_database(client, f"models_{number}")
+    return Models(client, name, landing, server.environment, directory)
 
 
 def deliver(models: Models, came: Mapping[str, Sequence[Row]]) -> None:

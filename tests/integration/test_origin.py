@@ -1,20 +1,20 @@
 """The sample and the rows of a shop never meet: whichever comes second is refused."""
 
+import os
 import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
-from dbt.cli.main import dbtRunner
 
 from luigi_tasks import config, dictionary, origin, readiness
 from luigi_tasks.errors import ConfigurationError
 from luigi_tasks.landing import LOADS_COLUMNS, Landing
 from luigi_tasks.load_export import LoadExport
-from tests.conftest import ClickHouseServer
+from tests.conftest import ClickHouseServer, own_database
+from tests.integration.in_process import run_dbt
 from tests.processes import PROJECT
 
 Found = Callable[..., None]
@@ -30,8 +30,7 @@ def found(
 ) -> Found:
     """Fills databases of the test's own: what was loaded, and whose rows the last build read."""
     client = clickhouse_server.connect()
-    name = uuid.uuid4().hex[:12]
-    database, landing = f"origin_{name}", f"origin_landing_{name}"
+    database, landing = own_database(client, "origin"), own_database(client, "origin_landing")
     for variable, value in clickhouse_server.environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("CLICKHOUSE_DATABASE", database)
@@ -159,8 +158,11 @@ def test_dbt_by_hand_is_refused_too(
     found(files, built)
     for name in ("RETAIL_PRO_SOURCE", "RETAIL_PRO_EXPORT_DIR", "RETAIL_PRO_MAPPINGS"):
         monkeypatch.setenv(name, settings.get(name, ""))
-    command = ["seed", "--select", "failure_reasons", "--project-dir", str(PROJECT)]
-    command += ["--profiles-dir", str(PROJECT), "--target-path", str(tmp_path), "--quiet"]
-    done = dbtRunner().invoke([*command, "--log-path", str(tmp_path)])
+    directory = str(tmp_path)
+    done = run_dbt(
+        os.environ,
+        *("seed", "--select", "failure_reasons"),
+        *("--target-path", directory, "--log-path", directory, "--quiet"),
+    )
     assert not done.success
-    assert refused in str(done.exception)
+    assert refused in done.output

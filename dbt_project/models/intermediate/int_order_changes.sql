@@ -2,7 +2,7 @@
 
 -- What the export says of each document that this build works on, against what it said when a
 -- message about the order was last entered (segment_message_basis). Only a difference here makes
--- an update or a cancellation: a changed mapping, variable or model renders orders anew and sends
+-- an update or a cancellation: a changed mapping, variable or model renders orders again and sends
 -- none.
 with documents as (
 
@@ -53,11 +53,11 @@ basis as (
 
 -- Where there is no hash to compare with, as after an upgrade: what came with other content since
 -- the last build. A build of what is new works on nothing else.
-came_anew as (
+with_new_content as (
 
-    {{ rows_that_came_anew(ref('stg_retail_pro__documents'), 'row_key') }}
+    {{ documents_with_new_content(ref('stg_retail_pro__documents'), 'row_key') }}
     union all
-    {{ rows_that_came_anew(ref('stg_retail_pro__document_items'), "ifNull(document_sid, '')") }}
+    {{ documents_with_new_content(ref('stg_retail_pro__document_items'), "ifNull(document_sid, '')") }}
 
 )
 
@@ -70,7 +70,7 @@ select
         basis.rules = '{{ order_content_rules() }}',
         said.content != basis.content,
         basis.state = 'behind'
-        or said.document_sid in (select document_sid from came_anew)
+        or said.document_sid in (select document_sid from with_new_content)
     ) as is_changed
 from said
 left join basis on said.document_sid = basis.entity_id and said.kind = basis.kind

@@ -3,7 +3,7 @@
     end, and say of an order what no row of the same key and document said before. document: the
     column or expression with the document.
 -#}
-{% macro rows_that_came_anew(staged, document) -%}
+{% macro documents_with_new_content(staged, document) -%}
 {%- set has_come -%}
 {{ '_loaded_at' if execute and works_on_everything() else '_staged_at' }} > {{ built_until() }}
 {%- endset -%}
