@@ -57,13 +57,13 @@ def run_dbt(environment: Mapping[str, str], *arguments: str) -> Done:
         if event.info.level in {"info", "warn", "error"}:
             said.append(event.info.msg)
 
+    given = {name: environment[name] for name in environment if name.startswith(_OF_THE_PROJECT)}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(PROJECT)
         for name in [name for name in os.environ if name.startswith(_OF_THE_PROJECT)]:
             patch.delenv(name)
-        for name, value in environment.items():
-            if name.startswith(_OF_THE_PROJECT):
-                patch.setenv(name, value)
+        for name, value in given.items():
+            patch.setenv(name, value)
         patch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
         result = dbtRunner(callbacks=[listen]).invoke(list(arguments))
     return Done(result, "\n".join([*said, *([str(result.exception)] if result.exception else [])]))
