@@ -15,7 +15,7 @@ from luigi_tasks import (
     dbt,
     dbt_code,
     export_columns,
-    mappings,
+    mapping_files,
     markers,
     readiness,
 )
@@ -47,7 +47,7 @@ class BuildOutbox(SlotTask):
         if not config.is_dry_run():
             readiness.check_namespace()
             readiness.check_rows()
-        mappings.check()
+        mapping_files.check()
         clocks.check()
         with Lease(), TaskProgress(self, "dbt build") as progress:
             clickhouse.check_for_dbt()

@@ -1,6 +1,8 @@
 """What a shop's mappings lack is printed, and rows that older versions kept are not lost."""
 
 import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import mappings, origin, violations
+from luigi_tasks import mapping_files, mappings, origin, violations
 from luigi_tasks.errors import ConfigurationError, OutboxMissingError
 from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT
@@ -50,7 +52,9 @@ def built(client: Client) -> Client:
     return client
 
 
-def test_missing_rows_are_printed_ready_to_paste(built: Client) -> None:
+def test_missing_rows_are_printed_ready_to_paste(
+    built: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     built.command(
         "insert into stg_retail_pro__documents values"
         " ('1', '1', '001', 1, 0, 'EURO'), ('2', '1', '002', 2, 0, 'Dollar, \"old\"'),"
@@ -66,6 +70,8 @@ def test_missing_rows_are_printed_ready_to_paste(built: Client) -> None:
         "insert into unsendable_orders values ('2', 'currency_unmapped'),"
         " ('4', 'currency_unmapped'), ('3', 'currency_unmapped'), ('1', 'sign_conflict')"
     )
+    # The shell that asks need not be set up as that of the build.
+    monkeypatch.delenv("RETAIL_PRO_SOURCE")
     printed = mappings.report(mappings.missing())
     assert [line for line in printed.splitlines() if not line.startswith("#")] == [
         *("7,,1,", "9,,,", ""),
@@ -79,6 +85,13 @@ def test_nothing_missing_is_said(built: Client) -> None:
     assert mappings.report(mappings.missing()).startswith("The mappings have every store")
 
 
+def test_the_command_prints_nothing_but_its_report(built: Client) -> None:
+    command = [sys.executable, "-m", "luigi_tasks.mappings"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("The mappings have every store")
+    assert done.stderr == ""
+
+
 def test_before_the_first_build(client: Client) -> None:
     with pytest.raises(OutboxMissingError):
         mappings.missing()
@@ -87,10 +100,10 @@ def test_before_the_first_build(client: Client) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose shop has one store."""
-    for name in (mappings.SHOP, origin.SAMPLE, mappings.OLD_PLACE):
+    for name in (mapping_files.SHOP, origin.SAMPLE, mapping_files.OLD_PLACE):
         shutil.copytree(PROJECT / name, tmp_path / name)
     shutil.copy(PROJECT / "profiles.yml", tmp_path)
-    with (tmp_path / mappings.SHOP / "stores.csv").open("a", encoding="utf-8") as file:
+    with (tmp_path / mapping_files.SHOP / "stores.csv").open("a", encoding="utf-8") as file:
         file.write("5,010,10,Tenth,Europe/Rome\n")
     monkeypatch.setenv("DBT_PROJECT_DIR", str(tmp_path))
     return tmp_path
@@ -129,34 +142,34 @@ def test_rows_that_only_an_older_version_had_stop_the_build(
         ConfigurationError,
         match=r"seeds/shop/stores.csv lacks 1 rows .*seeds/reference/stores.csv: 5,011,11,Eleventh",
     ):
-        mappings.check()
-    with (project / mappings.SHOP / "stores.csv").open("a", encoding="utf-8") as file:
+        mapping_files.check()
+    with (project / mapping_files.SHOP / "stores.csv").open("a", encoding="utf-8") as file:
         file.write("5,011,11,Eleventh,UTC\n")
-    mappings.check()
+    mapping_files.check()
 
 
 def test_rows_may_go_afterwards(project: Path, build_by: Callable[[str], None]) -> None:
     build_by("shop")
-    mappings.check()
+    mapping_files.check()
 
 
 def test_a_missing_file_is_named(
     project: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETAIL_PRO_MAPPINGS", "mappings")
-    shutil.copytree(project / mappings.SHOP, project / "mappings")
-    mappings.check()
+    shutil.copytree(project / mapping_files.SHOP, project / "mappings")
+    mapping_files.check()
     (project / "mappings" / "excluded_stores.csv").unlink()
     with pytest.raises(ConfigurationError, match=r"mappings/excluded_stores.csv is missing. Copy"):
-        mappings.check()
+        mapping_files.check()
 
 
 def test_a_file_in_the_old_place_stops_the_build(project: Path, client: Client) -> None:
-    (project / mappings.OLD_PLACE / "stores.csv").touch()
+    (project / mapping_files.OLD_PLACE / "stores.csv").touch()
     with pytest.raises(
         ConfigurationError, match=r"seeds/reference/stores.csv is not read .*seeds/shop/stores.csv"
     ):
-        mappings.check()
+        mapping_files.check()
 
 
 def test_a_failed_test_shows_its_first_rows(client: Client) -> None:
