@@ -57,7 +57,9 @@ with_new_content as (
 
     {{ documents_with_new_content(ref('stg_retail_pro__documents'), 'row_key') }}
     union all
-    {{ documents_with_new_content(ref('stg_retail_pro__document_items'), "ifNull(document_sid, '')") }}
+    {{ documents_with_new_content(
+        ref('stg_retail_pro__document_items'), "ifNull(document_sid, '')"
+    ) }}
 
 )
 
