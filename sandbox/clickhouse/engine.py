@@ -14,7 +14,6 @@ What chDB's connections allow, found by trying (4.4, ClickHouse 26.9):
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import threading
@@ -33,8 +32,6 @@ from sandbox.clickhouse.row_pipe import RowPipe
 os.environ["TZ"] = "UTC"
 
 import chdb  # after TZ is set
-
-logger = logging.getLogger(__name__)
 
 # Blocks of these formats join into one valid document.
 STREAMABLE_FORMATS = frozenset(
@@ -96,6 +93,11 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
+def _set(values: Mapping[str, str]) -> str:
+    """Write a SET; the values are SQL. Names come from the client: one may be called `id$x`."""
+    return "SET " + ", ".join(f"{quote_name(name)} = {value}" for name, value in values.items())
+
+
 @dataclass(frozen=True)
 class Kept:
     """What a connection was told to keep: its database, and the settings with their values."""
@@ -112,6 +114,9 @@ class Connection:
         self._engine = engine
         # None when it has to be asked for, which costs more than a small query.
         self._kept: Kept | None = Kept()
+        # What the last request of a session has set for itself; not kept.
+        self._lent: dict[str, str] = {}
+        self._lent_database = ""
 
     @property
     def kept(self) -> Kept:
@@ -135,6 +140,9 @@ class Connection:
             ClickHouseError: The engine refused the statement.
         """
         self._notice(sql)
+        return self._run(sql, output_format)
+
+    def _run(self, sql: str | bytes, output_format: str = "TabSeparated") -> tuple[bytes, Progress]:
         try:
             result = self._raw.query(sql, output_format)
         except Exception as error:
@@ -205,42 +213,42 @@ class Connection:
         if database:
             self.run(f"USE {quote_name(database)}")
         if settings:
-            self._set({name: quote(value) for name, value in settings.items()})
+            self.run(_set({name: quote(value) for name, value in settings.items()}))
 
     @contextmanager
     def scoped(self, settings: Mapping[str, str], database: str = "") -> Iterator[None]:
-        """Apply settings and database for one query, then put back what was there before."""
-        before = self.kept
+        """Apply settings and database for one query.
+
+        What the next query does not want is put back before it: clients send the same hundred
+        settings with each query of a session. A SET or USE of the query itself stays, unless the
+        request names the same setting.
+        """
+        kept = self.kept
         try:
-            self.apply(settings, database)
-            # These are put back, so they do not count as told.
-            self._kept = before
+            self._lend(settings, database, kept)
             yield
         finally:
-            kept = self._kept
-            # A SET or USE of the query itself stays, unless the request names the same setting.
-            if database:
-                self.run(f"USE {quote_name(before.database)}")
-            back = {
-                name: quote(before.settings[name]) if name in before.settings else "DEFAULT"
-                for name in settings
-                if not name.startswith("param_")
-            }
-            if back:
-                self._put_back(back)
-            self._kept = kept
+            if self._kept is None:
+                self._lend({}, "", kept)
 
-    def _set(self, values: Mapping[str, str]) -> None:
-        # Names come from the client, too: a parameter may be called `id$x`.
-        named = (f"{quote_name(name)} = {value}" for name, value in values.items())
-        self.run("SET " + ", ".join(named))
-
-    def _put_back(self, values: Mapping[str, str]) -> None:
-        try:
-            self._set(values)
-        except ClickHouseError:
-            # A name that the engine does not know; then nothing was set, and it has said so.
-            logger.debug("settings %s are not put back", sorted(values), exc_info=True)
+    def _lend(self, settings: Mapping[str, str], database: str, kept: Kept) -> None:
+        """Go from what the last request lent to what this one lends, over what is kept."""
+        values = {name: text for name, text in settings.items() if not name.startswith("param_")}
+        back = {
+            name: quote(kept.settings[name]) if name in kept.settings else "DEFAULT"
+            for name in self._lent
+            if name not in values
+        }
+        if back:
+            self._run(_set(back))
+            self._lent = {name: text for name, text in self._lent.items() if name in values}
+        if database != self._lent_database:
+            self._run(f"USE {quote_name(database or kept.database)}")
+            self._lent_database = database
+        told = {name: text for name, text in settings.items() if self._lent.get(name) != text}
+        if told:
+            self._run(_set({name: quote(text) for name, text in told.items()}))
+            self._lent = values
 
     def _rows(self, sql: str) -> list[list[Any]]:
         return [json.loads(line) for line in self.run(sql)[0].splitlines()]

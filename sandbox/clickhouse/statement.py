@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     rb"""
@@ -30,8 +31,7 @@ _OBJECTS = (b"TABLE", b"VIEW")
 _FILE_CLAUSES = {(b"INTO", b"OUTFILE"), (b"FROM", b"INFILE")}
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """One word or sign of the query, with its place and its depth in brackets."""
 
     kind: str

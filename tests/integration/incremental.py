@@ -11,7 +11,6 @@ from clickhouse_connect.driver.client import Client
 
 from luigi_tasks import dictionary
 from luigi_tasks.landing import LOADS_COLUMNS, Landing
-from tests.conftest import shared_parse
 from tests.integration.hostile_rows import Batch, Delivery
 from tests.integration.in_process import Done, run_dbt
 from tests.processes import MAPPINGS, PROJECT
@@ -192,8 +191,6 @@ class Models:
     def dbt(self, *arguments: str) -> Done:
         """Run a command of dbt in this process."""
         target = self.directory / self.database
-        if self.project == PROJECT:
-            shared_parse(target, self.database)
         return run_dbt(
             self.environment
             | {
@@ -203,7 +200,8 @@ class Models:
                 "RETAIL_PRO_MAPPINGS": self.mappings,
             },
             *arguments,
-            *("--project-dir", str(self.project), "--profiles-dir", str(self.project)),
+            *([] if self.project == PROJECT else ["--project-dir", str(self.project)]),
+            *([] if self.project == PROJECT else ["--profiles-dir", str(self.project)]),
             *("--target-path", str(target), "--log-path", str(target), "--quiet"),
         )
 
