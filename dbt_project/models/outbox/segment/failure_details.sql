@@ -7,20 +7,23 @@
 ] -%}
 {%- set columns_of_lines = ['QTY', 'PRICE', 'DIP_PRICE', 'TAX_AMT', 'ITEM_TYPE', 'KIT_FLAG'] -%}
 -- What the columns hold that keep orders from going out, for segment_failed_events. The values are
--- read where they came in, because what cannot be read is nowhere else.
+-- read where they came in, because what cannot be read is nowhere else. The orders are asked for at
+-- a dozen places, so they come from a table: a view as large as `orders` is analysed at each.
 with failed as (
 
     select distinct
-        entity_id,
-        error_code,
+        source_sid as entity_id,
+        failure_code as error_code,
         _file,
         _line,
         _loaded_at
-    from {{ ref('unsendable_orders') }}
-    where error_code in (
-        'sid_malformed', 'timestamp_unreadable', 'timezone_unknown', 'time_in_future',
-        'flag_unreadable', 'number_unreadable', 'currency_unmapped', 'receipt_number_unreadable'
-    )
+    from {{ ref('int_order_states') }}
+    where
+        {{ is_held() }}
+        and error_code in (
+            'sid_malformed', 'timestamp_unreadable', 'timezone_unknown', 'time_in_future',
+            'flag_unreadable', 'number_unreadable', 'currency_unmapped', 'receipt_number_unreadable'
+        )
 
 ),
 
@@ -139,3 +142,5 @@ select
 from said
 where text != ''
 group by entity_id, error_code
+-- As a setting, because unit tests put a query in the table's place.
+settings final = 1
