@@ -96,7 +96,9 @@ def _parsed(given: Mapping[str, str], arguments: tuple[str, ...]) -> Manifest | 
 def _parse(variables: tuple[tuple[str, str], ...], options: tuple[str, ...]) -> Manifest | None:
     """Parse; the variables are those of this process already, and tell calls apart."""
     target = Path(os.environ["TMPDIR"]) / "parsed"
-    result = dbtRunner().invoke(
-        ["parse", *options, *_NO_FILES, "--quiet", "--target-path", str(target)]
-    ).result
+    result = (
+        dbtRunner()
+        .invoke(["parse", *options, *_NO_FILES, "--quiet", "--target-path", str(target)])
+        .result
+    )
     return result if isinstance(result, Manifest) else None
