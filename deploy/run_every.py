@@ -9,7 +9,11 @@ the slots in between are left out. A failed run does not end the loop; the next 
 A run that takes longer than `--max-minutes` gets SIGTERM, and SIGKILL a minute later if it still
 runs: whatever holds it must not stop the schedule for ever. The next slot goes on where it stopped.
 
-With `--give-up-after` the loop itself ends, with code 1, when no run has ended well for so long:
+A run is well when it ends with code 0, or when it touches the file that RUN_EVERY_HEARTBEAT names:
+the sync does so as soon as it has sent all that could be sent, and may still end red to name what
+could not. `--heartbeat` chooses that file, for a health check that looks at its time.
+
+With `--give-up-after` the loop itself ends, with code 1, when no run has been well for so long:
 whoever supervises it (`restart:` of Docker Compose) starts it afresh. A run under way is never cut
 off by that.
 
@@ -24,9 +28,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -35,6 +41,9 @@ log = logging.getLogger("run_every")
 
 GRACE_SECONDS = 60.0
 """From a signal that ends the command to SIGKILL; the sync needs half of it."""
+
+HEARTBEAT = "RUN_EVERY_HEARTBEAT"
+"""The variable that names the file to the command, see luigi_tasks/heartbeat.py."""
 
 MAX_MINUTES = 240.0
 """Longer than a first load of some millions of messages takes."""
@@ -50,7 +59,7 @@ class Runner:
 
     Args:
         command: The program and its arguments.
-        heartbeat: A file whose time of change is the end of the last run with exit code 0.
+        heartbeat: A file that is touched by each run that is well.
         limit: Seconds that a run may take.
         grace: Seconds from a signal to SIGKILL.
         give_up_after: Seconds without such a run after which the loop ends; None: it goes on.
@@ -59,7 +68,7 @@ class Runner:
     def __init__(
         self,
         command: list[str],
-        heartbeat: Path | None,
+        heartbeat: Path,
         limit: float,
         grace: float,
         give_up_after: float | None = None,
@@ -69,7 +78,7 @@ class Runner:
         self._limit = limit
         self._grace = grace
         self._give_up_after = give_up_after
-        self._ended_well_at = time.monotonic()
+        self._well_at = time.monotonic()
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
 
@@ -83,17 +92,29 @@ class Runner:
     def run_once(self) -> int:
         """Run the command to its end and return its exit code."""
         began = time.monotonic()
-        self._child = subprocess.Popen(self._command)  # the command is the operator's own
+        before = self._beat_at()
+        # The command is the operator's own.
+        self._child = subprocess.Popen(
+            self._command, env={**os.environ, HEARTBEAT: str(self._heartbeat)}
+        )
         if self._stopping.is_set():  # the signal came before there was a child to pass it to
             self._child.send_signal(signal.SIGINT)
         code = self._wait(self._child)
         self._child = None
         log.info("exit code %d after %.1f s", code, time.monotonic() - began)
         if code == 0:
-            self._ended_well_at = time.monotonic()
-            if self._heartbeat is not None:
-                self._heartbeat.touch()
+            self._heartbeat.touch()
+        # Another time, not a later one: the clock may be set back.
+        if self._beat_at() != before:
+            self._well_at = time.monotonic()
         return code
+
+    def _beat_at(self) -> int | None:
+        """The time of the heartbeat; None when there was none yet."""
+        try:
+            return self._heartbeat.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def _wait(self, child: subprocess.Popen[bytes]) -> int:
         """Wait for the command; end it when it takes too long, or too long to stop."""
@@ -119,10 +140,10 @@ class Runner:
             return child.wait()
 
     def gives_up(self) -> bool:
-        """Tell whether no run has ended well for too long."""
+        """Tell whether no run has been well for too long."""
         return (
             self._give_up_after is not None
-            and time.monotonic() - self._ended_well_at >= self._give_up_after
+            and time.monotonic() - self._well_at >= self._give_up_after
         )
 
     def loop(self, period: float) -> int:
@@ -136,7 +157,7 @@ class Runner:
             if self._stopping.is_set():
                 break
             if self.gives_up():
-                log.error("no run has ended well for %.0f s: giving up", self._give_up_after)
+                log.error("no run has been well for %.0f s: giving up", self._give_up_after)
                 return 1
             start = next_start(time.time(), period)
             log.info("next start %s", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)))
@@ -160,12 +181,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         default=GRACE_SECONDS,
         help="from a signal to SIGKILL (default: %(default)g)",
     )
-    parser.add_argument("--heartbeat", type=Path, help="file to touch after each exit code 0")
+    parser.add_argument("--heartbeat", type=Path, help="file that each run touches that is well")
     parser.add_argument(
         "--give-up-after",
         type=float,
         metavar="MINUTES",
-        help="end with code 1 after a failed run when none has ended well for so long",
+        help="end with code 1 after a failed run when none has been well for so long",
     )
     parser.add_argument("command", nargs="+", help="the command, after --")
     options = parser.parse_args(arguments)
@@ -186,10 +207,13 @@ def main() -> None:
     )
     limit = options.max_minutes * 60
     give_up_after = None if options.give_up_after is None else options.give_up_after * 60
-    runner = Runner(options.command, options.heartbeat, limit, options.grace_seconds, give_up_after)
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, runner.stop)
-    sys.exit(runner.loop(options.minutes * 60))
+    with tempfile.TemporaryDirectory() as own:
+        # Absolute: the command may change its directory.
+        heartbeat = (options.heartbeat or Path(own, "heartbeat")).absolute()
+        runner = Runner(options.command, heartbeat, limit, options.grace_seconds, give_up_after)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, runner.stop)
+        sys.exit(runner.loop(options.minutes * 60))
 
 
 if __name__ == "__main__":

@@ -7,45 +7,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import luigi
 from luigi.interface import core
 from rich.table import Table
 
-from luigi_tasks import config, dry_run, markers, outbox, queries, soundness
-from luigi_tasks.errors import MessagesStuckError
+from luigi_tasks import config, dry_run, heartbeat, markers, outbox, queries, soundness, stuck
 from luigi_tasks.progress import Scheduler
 from luigi_tasks.send import SendIdentify, SendTask, SendTrack
 from luigi_tasks.shards import all_shards
 from luigi_tasks.slots import ShardedTask
+from luigi_tasks.stuck import StuckMessage
 from luigi_tasks.terminal import Terminal, number, table, text
 
 logger = logging.getLogger("luigi-interface.report")
-
-MAX_NAMED = 5
-"""So many stuck messages does the error of a run name."""
-
-
-class StuckMessage(NamedTuple):
-    """A pending message that Segment did not take when it was alone in a request."""
-
-    message_id: str
-    event: str
-    entity: str
-    entity_id: str
-    requests: int
-    since: datetime
-    reason_code: str
-    detail: str
-
-    def __str__(self) -> str:
-        said = f"{self.reason_code} {self.detail}".strip()
-        return (
-            f"{self.event} of {self.entity} {self.entity_id} ({said}; {self.requests:,} requests "
-            f"since {self.since:%Y-%m-%d %H:%M} UTC; message id {self.message_id})"
-        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +85,6 @@ def collect(tasks: Sequence[SendTask]) -> Sent:
         return queries.rows(name, **binds)
 
     [(requests, not_accepted, sent_bytes, seconds)] = query("run_requests")
-    binds |= {"outbox": f"segment_{call}_outbox", "days": outbox.days_of_attempts()}
     return Sent(
         call=call,
         deliveries={
@@ -121,7 +97,7 @@ def collect(tasks: Sequence[SendTask]) -> Sent:
         seconds=seconds,
         pending={event: count for event, count, _ in outbox.pending_by_event(call)},
         held=outbox.held_by_event(call),
-        stuck=[StuckMessage(*row) for row in query("run_stuck")],
+        stuck=stuck.of_runs(call, binds["run_ids"], binds["started_at"]),
     )
 
 
@@ -155,7 +131,8 @@ class ReportRun(ShardedTask):
         for name, address in links().items():
             terminal.say(f"{name}: {address}")
         Scheduler(self).report(100, " ".join([outcome, *concerns]))
-        refuse_stuck([message for part in sent for message in part.stuck])
+        heartbeat.beat()
+        stuck.refuse([message for part in sent for message in part.stuck])
         self.output().touch(rows)
 
     def _collect(self) -> list[Sent]:
@@ -183,25 +160,6 @@ def summary(sent: Sequence[Sent]) -> str:
     counts = f"{accepted:,} accepted, {rejected:,} rejected, {pending:,} still pending"
     idle = "" if accepted or rejected or pending else "Nothing new: "
     return f"{idle}{counts}, {held:,} held."
-
-
-def refuse_stuck(messages: Sequence[StuckMessage]) -> None:
-    """Let the run fail when messages are stuck; everything else has been sent by then.
-
-    Raises:
-        MessagesStuckError: There are some; names the oldest.
-    """
-    if not messages:
-        return
-    named = "; ".join(map(str, messages[:MAX_NAMED]))
-    more = f"; and {len(messages) - MAX_NAMED:,} more" if len(messages) > MAX_NAMED else ""
-    raise MessagesStuckError(
-        f"Segment does not take {len(messages):,} of the messages, though it was asked for each of "
-        f"them alone: {named}{more}. They stay in the outbox, and so does what their users have "
-        "behind them; all others were sent. Each run tries them again. One that Segment does not "
-        f"take for {config.delivery().transient_days} days while it takes others is recorded as "
-        "rejected. To give one up now: dbt run-operation withdraw."
-    )
 
 
 class SyncToSegment(ShardedTask, luigi.WrapperTask):

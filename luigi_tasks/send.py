@@ -23,6 +23,7 @@ from luigi_tasks import (
     restore_alarm,
     segment,
     signals,
+    stuck,
 )
 from luigi_tasks.build_outbox import BuildOutbox
 from luigi_tasks.delivery import Counts, Delivery
@@ -39,6 +40,9 @@ class SendTask(ShardedTask):
     """Sends one shard of an outbox: all that it shows when the task starts."""
 
     call: ClassVar[str]
+
+    calls: ClassVar[tuple[str, ...]]
+    """What the command has sent when this task is what it asked for."""
 
     shard = luigi.IntParameter(
         default=0, description="Which part of the users is sent, counted from 0."
@@ -75,12 +79,20 @@ class SendTask(ShardedTask):
             counts = self._send(cut, lease)
             outbox.advance_watermark(self.call)
             restore_alarm.remember(self.call)
+        if self.is_asked_for():
+            self._refuse_stuck()
         self.output().touch(
             counts.settled,
             run_id=str(invocation.current.run_id),
             started_at=started_at.isoformat(),
             first_enqueued_at=(cut.first if cut.messages else started_at).isoformat(),
         )
+
+    def _refuse_stuck(self) -> None:
+        """End red as ReportRun does, which the command has not asked for."""
+        run = invocation.current
+        found = [stuck.of_runs(call, [run.run_id], run.started_at) for call in self.calls]
+        stuck.refuse([message for messages in found for message in messages])
 
     def _send(self, cut: outbox.Cut, lease: Lease) -> Counts:
         key, run = config.write_key(), invocation.current
@@ -105,6 +117,7 @@ class SendIdentify(SendTask):
     """Send the customers that are new or changed (identify calls)."""
 
     call = "identify"
+    calls = ("identify",)
 
     def requires(self) -> luigi.Task:
         """The outbox must have been built."""
@@ -115,6 +128,7 @@ class SendTrack(SendTask):
     """Send the orders and refunds (track calls), after the customers they belong to."""
 
     call = "track"
+    calls = ("identify", "track")
 
     def requires(self) -> luigi.Task:
         """Customers go first: those of the same shard, where those of these orders are."""

@@ -5,6 +5,8 @@ those with the fewest tries. While it is pending, the later messages of its user
 else's. After `[delivery] transient_days`
 it is settled as rejected, under the code of the last answer, so that the watermark can pass it.
 
+What is left of them at the end ends a run red, in the task that the command asked for.
+
 Nothing is kept for this but the attempts: a message is known by its requests in which no other
 message was, and they count as far as Segment accepted others in the same hour.
 """
@@ -15,8 +17,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
 
-from luigi_tasks import config, outbox
+from luigi_tasks import config, outbox, queries
+from luigi_tasks.errors import MessagesStuckError
 from luigi_tasks.ledger import Batch
 from luigi_tasks.preflight import Ready
 from luigi_tasks.segment import Attempt
@@ -26,6 +31,9 @@ MAX_TRIED = 300
 
 MIN_TRIES = 3
 """Fewer tries do not settle a message, however long ago the first was."""
+
+MAX_NAMED = 5
+"""So many stuck messages does the error of a run name."""
 
 
 @dataclass(frozen=True)
@@ -98,3 +106,61 @@ class StuckMessages:
             self._waiting.add(item.row.user)
             self._found.append(stuck)
         return stuck
+
+
+class StuckMessage(NamedTuple):
+    """A pending message that Segment did not take when it was alone in a request."""
+
+    message_id: str
+    event: str
+    entity: str
+    entity_id: str
+    requests: int
+    since: datetime
+    reason_code: str
+    detail: str
+
+    def __str__(self) -> str:
+        said = f"{self.reason_code} {self.detail}".strip()
+        return (
+            f"{self.event} of {self.entity} {self.entity_id} ({said}; {self.requests:,} requests "
+            f"since {self.since:%Y-%m-%d %H:%M} UTC; message id {self.message_id})"
+        )
+
+
+def of_runs(call: str, run_ids: Sequence[UUID], started_at: datetime) -> list[StuckMessage]:
+    """Return the pending messages that these runs sent alone and Segment did not take.
+
+    Args:
+        call: identify or track.
+        run_ids: The runs.
+        started_at: Requests before this do not count as theirs.
+    """
+    rows = queries.rows(
+        "run_stuck",
+        call=call,
+        run_ids=list(run_ids),
+        started_at=started_at,
+        outbox=f"segment_{call}_outbox",
+        days=outbox.days_of_attempts(),
+    )
+    return [StuckMessage(*row) for row in rows]
+
+
+def refuse(messages: Sequence[StuckMessage]) -> None:
+    """Let the run fail when messages are stuck; everything else has been sent by then.
+
+    Raises:
+        MessagesStuckError: There are some; names the oldest.
+    """
+    if not messages:
+        return
+    named = "; ".join(map(str, messages[:MAX_NAMED]))
+    more = f"; and {len(messages) - MAX_NAMED:,} more" if len(messages) > MAX_NAMED else ""
+    raise MessagesStuckError(
+        f"Segment does not take {len(messages):,} of the messages, though it was asked for each of "
+        f"them alone: {named}{more}. They stay in the outbox, and so does what their users have "
+        "behind them; all others were sent. Each run tries them again. One that Segment does not "
+        f"take for {config.delivery().transient_days} days while it takes others is recorded as "
+        "rejected. To give one up now: dbt run-operation withdraw."
+    )

@@ -26,6 +26,11 @@ class PipelineTask(luigi.Task):
             signals.install()
         super().__init__(*args, **kwargs)
 
+    def is_asked_for(self) -> bool:
+        """Tell whether the command names this task itself, and not one that requires it."""
+        command = CmdlineParser.get_instance()
+        return command is not None and command.get_task_obj().task_id == self.task_id
+
     def on_failure(self, exception: BaseException) -> str:
         """Return what luigid's page shows, to everybody who reaches it.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,12 +182,13 @@ def test_days_of_outage_reject_nothing(
 
 @pytest.mark.timeout(180)
 def test_a_stuck_customer_holds_up_nobody_else_and_the_run_ends_red(
-    luigi: Luigi, outbox: Outbox, segment_server: SegmentServer
+    luigi: Luigi, outbox: Outbox, segment_server: SegmentServer, tmp_path: Path
 ) -> None:
+    beat = tmp_path / "beat"
     [stuck, *_] = outbox.enqueue("identify", customers(3))
     outbox.enqueue("track", orders(30))
     segment_server.fault({"status": 500, "match": "Customer 0"})
-    done = luigi.run("SyncToSegment", "--slot", PAST)
+    done = luigi.run("SyncToSegment", "--slot", PAST, RUN_EVERY_HEARTBEAT=str(beat))
     assert done.returncode == 30, done.stderr
     assert outbox.pending("identify") == 1
     assert outbox.pending("track") == 1, "only that customer's order waits"
@@ -194,3 +196,31 @@ def test_a_stuck_customer_holds_up_nobody_else_and_the_run_ends_red(
     assert stuck in done.stderr
     assert "http_500" in done.stderr
     assert "2 still pending" in done.stdout
+    assert beat.exists(), "all that could be sent was sent"
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("task", ["SendIdentify", "SendTrack"])
+def test_a_send_task_that_is_asked_for_ends_red_itself(
+    task: str, luigi: Luigi, outbox: Outbox, segment_server: SegmentServer
+) -> None:
+    [stuck, *_] = outbox.enqueue("identify", customers(3))
+    outbox.enqueue("track", orders(30))
+    segment_server.fault({"status": 500, "match": "Customer 0"})
+    done = luigi.run(task, "--slot", PAST)
+    assert done.returncode == 30, done.stderr
+    assert "identify of customer 0 (http_500" in done.stderr
+    assert stuck in done.stderr
+    assert outbox.pending("identify") == 1
+    assert outbox.pending("track") == (1 if task == "SendTrack" else 30)
+
+
+def test_a_run_that_sends_nothing_gives_no_sign_of_life(
+    luigi: Luigi, outbox: Outbox, segment_server: SegmentServer, tmp_path: Path
+) -> None:
+    outbox.enqueue("identify", customers(3))
+    segment_server.fault({"status": 401, "times": 1000})
+    beat = tmp_path / "beat"
+    done = luigi.run("SyncToSegment", "--slot", PAST, RUN_EVERY_HEARTBEAT=str(beat))
+    assert done.returncode == 30, done.stderr
+    assert not beat.exists()

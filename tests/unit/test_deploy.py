@@ -259,7 +259,7 @@ def test_a_run_that_ends_well_shows_in_the_heartbeat(tmp_path: Path) -> None:
     assert time.monotonic() - began < 5, "the wait for the next slot must end at once"
 
 
-def test_the_loop_gives_up_when_no_run_ends_well(tmp_path: Path) -> None:
+def test_the_loop_gives_up_when_no_run_is_well(tmp_path: Path) -> None:
     """It ends with code 1, for Compose to start it afresh; one good run in between counts."""
     script = f"test -e {tmp_path}/failed && exit 30; touch {tmp_path}/failed"
     options = ("--minutes", "0.005", "--give-up-after", "0.02")
@@ -268,7 +268,19 @@ def test_the_loop_gives_up_when_no_run_ends_well(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "exit code 0" in output
     assert output.count("exit code 30") >= 2
-    assert "no run has ended well for 1 s: giving up" in output
+    assert "no run has been well for 1 s: giving up" in output
+
+
+def test_a_red_run_that_gave_a_sign_of_life_is_well(tmp_path: Path) -> None:
+    """One stuck message makes every run red for days; the loop goes on."""
+    options = ("--minutes", "0.005", "--give-up-after", "0.01")
+    script = 'touch "$RUN_EVERY_HEARTBEAT"; exit 30'
+    for heartbeat in ([], ["--heartbeat", tmp_path / "beat"]):
+        process = loop(*options, *heartbeat, "--", "sh", "-c", script)
+        for _ in range(6):
+            list(lines_until(process, "exit code 30"))
+        assert stop(process) == 0
+    assert (tmp_path / "beat").exists()
 
 
 def test_a_command_gets_the_password_from_its_file(tmp_path: Path) -> None:
