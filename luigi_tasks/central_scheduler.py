@@ -31,7 +31,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from luigi_tasks import config, signals
+from luigi_tasks import config, last_run, signals
 from luigi_tasks.errors import ConfigurationError
 
 logger = logging.getLogger("luigi-interface.scheduler")
@@ -74,7 +74,9 @@ class CentralScheduler(rpc.RemoteScheduler):
     def close(self) -> None:
         """Say why there was no more work, when something was left, and hang up."""
         for reason in self._refusals():
-            logger.warning("luigid gave this run nothing more to do: %s", reason)
+            text = f"luigid gave this run nothing more to do: {reason}"
+            logger.warning("%s", text)
+            last_run.refused(text)
         super().close()
 
     def _refusals(self) -> list[str]:
@@ -244,4 +246,5 @@ def _what_happened(url: str, error: requests.RequestException) -> str:
 def _leave(text: str) -> NoReturn:
     """End the command as Luigi does for its own lock: with a code, and without a traceback."""
     logger.error("%s", text)
+    last_run.refused(text)
     raise SystemExit(retcode().unhandled_exception)

@@ -46,6 +46,7 @@ class MarkerTarget(luigi.Target):
         task_family: The name of the task, for people who read the table.
         params: The parameters of the task, for people who read the table.
         not_before: Aware UTC. Markers that are older do not count. None: every marker counts.
+        is_patient: Write it even if ClickHouse has to be waited for.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class MarkerTarget(luigi.Target):
         task_family: str = "",
         params: Mapping[str, str] | None = None,
         not_before: datetime | None = None,
+        is_patient: bool = True,
     ) -> None:
         self.identity = identity
         self.task_family = task_family
         self.params = dict(params or {})
         self.not_before = not_before
+        self.is_patient = is_patient
 
     def __str__(self) -> str:
         return f"marker {self.identity}"
@@ -86,7 +89,8 @@ class MarkerTarget(luigi.Target):
         # Never too old to count: the clock may have been set back since this command was started.
         now = max(invocation.utc_now(), self.not_before or EPOCH)
         params = json.dumps(self.params | details, sort_keys=True)
-        for attempt in clickhouse.patiently(config.delivery().clickhouse_patience_seconds):
+        patience = config.delivery().clickhouse_patience_seconds if self.is_patient else 0
+        for attempt in clickhouse.patiently(patience):
             with attempt:
                 clickhouse.insert_once(
                     "luigi_markers",

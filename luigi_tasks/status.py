@@ -11,13 +11,13 @@ import sys
 from clickhouse_connect.driver.exceptions import DatabaseError
 from rich.table import Table
 
-from luigi_tasks import clickhouse, config, queries
+from luigi_tasks import clickhouse, config, last_run, queries
 from luigi_tasks.errors import PipelineError
 from luigi_tasks.terminal import Terminal, number, table
 
 
 def main() -> int:
-    """Print what was delivered, what is pending and what does not go out.
+    """Print how the last run ended, what was delivered, what is pending and what does not go out.
 
     Returns:
         The exit code: 0, or 1 when there is nothing to read.
@@ -25,6 +25,8 @@ def main() -> int:
     argparse.ArgumentParser(prog="python -m luigi_tasks.status", description=__doc__).parse_args()
     terminal = Terminal()
     try:
+        if last := last_run.told():
+            terminal.say(last)
         for part in (_summary(), _failures()):
             if part.row_count:
                 terminal.show(part)

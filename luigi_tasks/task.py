@@ -7,7 +7,7 @@ from typing import Any
 import luigi
 from luigi.cmdline_parser import CmdlineParser
 
-from luigi_tasks import config, signals
+from luigi_tasks import config, last_run, signals
 from luigi_tasks.errors import expected_sentence
 from luigi_tasks.plain_text import for_page
 
@@ -37,7 +37,8 @@ class PipelineTask(luigi.Task):
         Not the traceback, which Luigi would send: the log has it.
         """
         sentence = expected_sentence(exception)
+        kind = type(exception).__name__
+        last_run.failed(f"{self.task_family}: {sentence or f'{kind}: {exception}'}", exception)
         if sentence is not None:
             return for_page(sentence)
-        kind = type(exception).__name__
         return for_page(f"{kind}: {exception}", 500) + "\nThe log of the run has the details."

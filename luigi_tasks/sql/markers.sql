@@ -28,3 +28,12 @@ from {database:Identifier}.luigi_markers
 where task_id = {task_id:String} and completed_at >= {not_before:DateTime64(3, 'UTC')}
 order by completed_at desc
 limit 1
+
+-- name: last_runs
+-- The last sync that ended well and was no dry run, and the last that did not, by the way it failed.
+select task_family, params, completed_at
+from {database:Identifier}.luigi_markers
+where task_id in {failures:Array(String)}
+    or (task_family = 'ReportRun' and position(task_id, '/dry-run/') = 0)
+order by completed_at desc
+limit 1 by task_family

@@ -1,21 +1,26 @@
 """The way to luigid, with real ones: away, restarted, with a password, and when it refuses."""
 
 import logging
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from luigi import rpc
 
-from luigi_tasks import BuildOutbox, central_scheduler, signals
+from luigi_tasks import BuildOutbox, SendIdentify, central_scheduler, signals
 from luigi_tasks.central_scheduler import CentralScheduler
 from luigi_tasks.errors import Stopped
+from luigi_tasks.lease import Lease
 from tests.conftest import LuigiServer, SegmentServer, running_luigid
-from tests.integration.delivery import Outbox, orders, outbox
+from tests.integration.delivery import Outbox, customers, orders, outbox
 from tests.integration.test_luigi_sync import LUIGI, PAST, Luigi, luigi, wait_for
 from tests.processes import PROJECT, clean_environment, free_port, process
 
@@ -152,6 +157,41 @@ def test_a_command_that_gets_no_work_says_why(
     second.get_work(worker="worker-2")
     second.close()
     assert "this worker was disabled on luigid's page" in caplog.text
+
+
+@pytest.mark.timeout(180)
+def test_status_names_the_reason_of_a_run_that_did_not_end_well(
+    luigi: Luigi, outbox: Outbox, segment_server: SegmentServer, luigid: LuigiServer
+) -> None:
+    def status() -> str:
+        command = [sys.executable, "-m", "luigi_tasks.status"]
+        env = luigi.env | {"COLUMNS": "2000"}
+        return subprocess.run(
+            command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=60
+        ).stdout
+
+    outbox.enqueue("identify", customers(1))
+    assert "The last " not in status()
+    away = str(free_port())
+    assert luigi.run("SyncToSegment", "--scheduler-port", away).returncode == 40
+    assert re.search(r"^The last run began at .* UTC and did not end well, .*: luigid ", status())
+    with Lease():
+        held = luigi.run("SendIdentify", "--slot", PAST, "--lease-wait-seconds", "0")
+        assert held.returncode == 30, held.stderr
+    assert "UTC: SendIdentify: Another run" in status()
+
+    scheduler = CentralScheduler(luigid.url)
+    task = SendIdentify(slot=datetime(2026, 1, 31, 10, 15))
+    root = {"family": task.task_family, "params": {}}
+    scheduler.add_task(worker="elsewhere", task_id=task.task_id, **root)
+    assert scheduler.get_work(worker="elsewhere")["task_id"] == task.task_id
+    port = str(luigid.port)
+    refused = luigi.run("SyncToSegment", "--slot", PAST, "--scheduler-port", port)
+    assert refused.returncode == 10, refused.stderr
+    assert "is being run by elsewhere since" in status()
+
+    assert luigi.run("SyncToSegment", "--slot", PAST).returncode == 0
+    assert status().startswith("The last sync ended well at ")
 
 
 def test_the_resources_of_luigid_stop_nothing(luigid: LuigiServer) -> None:

@@ -1,5 +1,6 @@
 """Hostile text through everything that shows text: each command, and what luigid's page gets."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -67,12 +68,13 @@ def test_status(shown: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch,
         delivery_summary=[(HOSTILE, HOSTILE, HOSTILE, 5, AT)],
         open_failures=[(HOSTILE, HOSTILE, HOSTILE, 5, ENDLESS)],
+        last_runs=[("FailedRun", json.dumps({"began": AT.isoformat(), "why": HOSTILE}), AT)],
     )
     monkeypatch.setattr("sys.argv", ["status"])
     assert status.main() == 0
     text = shown()
     assert_plain(text)
-    assert text.count("[/v1/batch]") == 7
+    assert text.count("[/v1/batch]") == 8
 
 
 def hostile_findings() -> explain.Findings:
