@@ -24,7 +24,8 @@ from typing import Any
 from report import Result, Row, parser_with_json, publish
 from shop import Shop, open_shop, run, service
 
-from luigi_tasks import config, queries
+from luigi_tasks import config
+from luigi_tasks.clickhouse import queries
 
 QUERIES = queries.parse(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
 DAY = 1_000

@@ -16,7 +16,10 @@ from uuid import uuid4
 from clickhouse_connect.driver.client import Client
 from luigi.configuration import get_config
 
-from luigi_tasks import clickhouse, config, outbox, queries
+from luigi_tasks import config
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.clickhouse import queries
+from luigi_tasks.delivery import outbox
 
 QUERIES = queries.parse(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
 CHUNK = timedelta(seconds=1)

@@ -15,8 +15,11 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import clickhouse, config, dictionary, queries
-from luigi_tasks.landing import Landing
+from luigi_tasks import config
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.clickhouse import queries
+from luigi_tasks.landing import dictionary
+from luigi_tasks.landing.tables import Landing
 
 HERE = Path(__file__).parent
 QUERIES = queries.parse((HERE / "history.sql").read_text(encoding="utf-8"))

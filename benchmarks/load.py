@@ -32,8 +32,8 @@ from clickhouse_connect.driver.client import Client
 from load_peers import PEERS
 from report import Result, Row, parser_with_json, publish
 
-from luigi_tasks import dictionary
-from luigi_tasks.landing import Landing
+from luigi_tasks.landing import dictionary
+from luigi_tasks.landing.tables import Landing
 
 PROJECT = Path(__file__).resolve().parents[1]
 ROWS_PER_SECOND = 200_000

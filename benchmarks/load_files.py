@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from luigi_tasks import dictionary
+from luigi_tasks.landing import dictionary
 
 PROJECT = Path(__file__).resolve().parents[1]
 SAMPLE = PROJECT / "seeds/sample"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import clickhouse
+from luigi_tasks.clickhouse import client as clickhouse
 
 TABLE = "document_item"
 ROWS = 10_000

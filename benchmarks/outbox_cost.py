@@ -26,7 +26,8 @@ from rich.table import Table
 from send import say_yes
 from shop import Build, Cost, Shop, open_shop
 
-from luigi_tasks import markers, outbox
+from luigi_tasks.delivery import outbox
+from luigi_tasks.runs import markers
 
 DAY = 1_000
 """New receipts of a day."""

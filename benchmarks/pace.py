@@ -19,8 +19,10 @@ from local_server import serving
 from report import Result, Row, parser_with_json, publish
 from shop import use_own_environment
 
-from luigi_tasks import batches, config, pace, segment
-from luigi_tasks.patience import Patience
+from luigi_tasks import config
+from luigi_tasks.delivery import batches, pace
+from luigi_tasks.delivery.patience import Patience
+from luigi_tasks.segment import endpoint as segment
 
 KEY = "benchmark"
 LEAST_USED, MOST_AFTERMATH = 0.95, 5.0

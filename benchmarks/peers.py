@@ -39,7 +39,9 @@ from segment.analytics.client import Client as Analytics
 from send import say_yes
 from shop import KEY, RUN_ID, Shop, open_shop
 
-from luigi_tasks import config, outbox, queries
+from luigi_tasks import config
+from luigi_tasks.clickhouse import queries
+from luigi_tasks.delivery import outbox
 
 QUERIES = queries.parse(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
 BATCH = 100

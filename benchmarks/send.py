@@ -35,11 +35,13 @@ from report import Result, Row, parser_with_json, publish
 from segment.analytics.client import Client
 from shop import Shop, open_shop
 
-from luigi_tasks import batches, config, outbox, preflight, segment
-from luigi_tasks.delivery import Delivery
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import Ledger
-from luigi_tasks.preflight import Ready
+from luigi_tasks import config
+from luigi_tasks.delivery import batches, outbox, preflight
+from luigi_tasks.delivery.ledger import Ledger
+from luigi_tasks.delivery.preflight import Ready
+from luigi_tasks.delivery.sender import Delivery
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.segment import endpoint as segment
 
 KEY = "benchmark"
 CALL = "track"

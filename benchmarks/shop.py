@@ -26,10 +26,13 @@ import history
 from clickhouse_connect.driver.client import Client
 from luigi.configuration import get_config
 
-from luigi_tasks import clickhouse, config, outbox, queries
-from luigi_tasks.delivery import Counts, Delivery
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import Ledger
+from luigi_tasks import config
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.clickhouse import queries
+from luigi_tasks.delivery import outbox
+from luigi_tasks.delivery.ledger import Ledger
+from luigi_tasks.delivery.sender import Counts, Delivery
+from luigi_tasks.runs.lease import Lease
 
 PROJECT = Path(__file__).resolve().parents[1]
 QUERIES = queries.parse((PROJECT / "benchmarks" / "shop.sql").read_text(encoding="utf-8"))

@@ -43,7 +43,7 @@ GRACE_SECONDS = 60.0
 """From a signal that ends the command to SIGKILL; the sync needs half of it."""
 
 HEARTBEAT = "RUN_EVERY_HEARTBEAT"
-"""The variable that names the file to the command, see luigi_tasks/heartbeat.py."""
+"""The variable that names the file to the command, see luigi_tasks/runs/heartbeat.py."""
 
 MAX_MINUTES = 240.0
 """Longer than a first load of some millions of messages takes."""

@@ -8,11 +8,12 @@ sync would send. `markers` says when a task counts as done, `delivery` how the o
 `shards` how several tasks send it at the same time.
 """
 
-from luigi_tasks import central_scheduler, config, log_records, pid_lock, signals
+from luigi_tasks import config
 from luigi_tasks.build_outbox import BuildOutbox
 from luigi_tasks.load_export import LoadExport
 from luigi_tasks.plan import PlanSync
 from luigi_tasks.report import ReportRun, SyncToSegment
+from luigi_tasks.runs import central_scheduler, log_records, pid_lock, signals
 from luigi_tasks.send import SendIdentify, SendTrack
 
 __all__ = [

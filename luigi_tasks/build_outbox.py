@@ -8,21 +8,16 @@ from pathlib import Path
 
 import luigi
 
-from luigi_tasks import (
-    clickhouse,
-    clocks,
-    config,
-    dbt,
-    dbt_code,
-    export_columns,
-    mapping_files,
-    markers,
-    readiness,
-)
-from luigi_tasks.lease import Lease
+from luigi_tasks import config
+from luigi_tasks.build import dbt, dbt_code
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.landing import export_columns, mapping_files
 from luigi_tasks.load_export import LoadExport
-from luigi_tasks.progress import TaskProgress
-from luigi_tasks.slots import SlotTask
+from luigi_tasks.runs import clocks, markers
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.runs.progress import TaskProgress
+from luigi_tasks.runs.slots import SlotTask
+from luigi_tasks.segment import readiness
 
 logger = logging.getLogger("luigi-interface.dbt")
 

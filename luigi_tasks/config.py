@@ -357,7 +357,7 @@ class delivery(luigi.Config):  # noqa: N801
 
 
 class sync(luigi.Config):  # noqa: N801
-    """How runs in the same slot belong together; see luigi_tasks/markers.py."""
+    """How runs in the same slot belong together; see luigi_tasks/runs/markers.py."""
 
     once_per_slot = luigi.BoolParameter(
         default=False,
@@ -368,7 +368,7 @@ class sync(luigi.Config):  # noqa: N801
 
 
 class readiness(luigi.Config):  # noqa: N801
-    """What is checked before a run; see luigi_tasks/readiness.py."""
+    """What is checked before a run; see luigi_tasks/segment/readiness.py."""
 
     check_source = luigi.BoolParameter(
         default=True,
@@ -383,7 +383,7 @@ class readiness(luigi.Config):  # noqa: N801
 
 
 class lease(luigi.Config):  # noqa: N801
-    """How runs keep out of each other's way; see luigi_tasks/lease.py."""
+    """How runs keep out of each other's way; see luigi_tasks/runs/lease.py."""
 
     seconds = luigi.FloatParameter(
         default=60.0,
@@ -398,7 +398,7 @@ class lease(luigi.Config):  # noqa: N801
 
 
 class brake(luigi.Config):  # noqa: N801
-    """When a run refuses to send because it looks like a mistake; see luigi_tasks/brake.py."""
+    """When a run refuses to send because it looks like a mistake: preview/brake.py."""
 
     most_resent_share = luigi.FloatParameter(
         default=0.3,

@@ -15,7 +15,9 @@ from datetime import datetime
 
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from luigi_tasks import clickhouse, config, queries
+from luigi_tasks import config
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.clickhouse import queries
 from luigi_tasks.errors import PipelineError
 from luigi_tasks.terminal import Terminal
 

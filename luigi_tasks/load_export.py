@@ -18,24 +18,17 @@ from pathlib import Path
 import luigi
 from clickhouse_connect.driver.exceptions import OperationalError
 
-from luigi_tasks import (
-    clickhouse,
-    clocks,
-    config,
-    dictionary,
-    export_check,
-    export_columns,
-    export_file,
-    origin,
-    terminal,
-)
+from luigi_tasks import config, terminal
+from luigi_tasks.clickhouse import client as clickhouse
 from luigi_tasks.errors import ClickHouseUnavailableError
-from luigi_tasks.export_file import CheckedFile, ExportRefusedError
-from luigi_tasks.export_limits import Limits
-from luigi_tasks.landing import Landing, Loaded
-from luigi_tasks.lease import LANDING, Lease
-from luigi_tasks.progress import TaskProgress
-from luigi_tasks.task import PipelineTask
+from luigi_tasks.landing import dictionary, export_check, export_columns, export_file, origin
+from luigi_tasks.landing.export_file import CheckedFile, ExportRefusedError
+from luigi_tasks.landing.export_limits import Limits
+from luigi_tasks.landing.tables import Landing, Loaded
+from luigi_tasks.runs import clocks
+from luigi_tasks.runs.lease import LANDING, Lease
+from luigi_tasks.runs.progress import TaskProgress
+from luigi_tasks.runs.task import PipelineTask
 
 logger = logging.getLogger("luigi-interface.landing")
 

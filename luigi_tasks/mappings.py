@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from luigi_tasks import mapping_files, origin
 from luigi_tasks.errors import PipelineError
-from luigi_tasks.mapping_files import Row
+from luigi_tasks.landing import mapping_files, origin
+from luigi_tasks.landing.mapping_files import Row
 
 LACKING = {
     "subsidiaries": "use_vat is 1 where prices include tax, else 0; time_zone is an IANA zone.",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import luigi
 
-from luigi_tasks import dry_run, forecast, markers
 from luigi_tasks.build_outbox import BuildOutbox
-from luigi_tasks.progress import Scheduler
-from luigi_tasks.slots import SlotTask
+from luigi_tasks.preview import dry_run, forecast
+from luigi_tasks.runs import markers
+from luigi_tasks.runs.progress import Scheduler
+from luigi_tasks.runs.slots import SlotTask
 from luigi_tasks.terminal import Terminal
 
 

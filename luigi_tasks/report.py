@@ -14,12 +14,16 @@ import luigi
 from luigi.interface import core
 from rich.table import Table
 
-from luigi_tasks import config, dry_run, heartbeat, markers, outbox, queries, soundness, stuck
-from luigi_tasks.progress import Scheduler
+from luigi_tasks import config
+from luigi_tasks.clickhouse import queries
+from luigi_tasks.delivery import outbox, soundness, stuck
+from luigi_tasks.delivery.stuck import StuckMessage
+from luigi_tasks.preview import dry_run
+from luigi_tasks.runs import heartbeat, markers
+from luigi_tasks.runs.progress import Scheduler
+from luigi_tasks.runs.shards import all_shards
+from luigi_tasks.runs.slots import ShardedTask
 from luigi_tasks.send import SendIdentify, SendTask, SendTrack
-from luigi_tasks.shards import all_shards
-from luigi_tasks.slots import ShardedTask
-from luigi_tasks.stuck import StuckMessage
 from luigi_tasks.terminal import Terminal, number, table, text
 
 logger = logging.getLogger("luigi-interface.report")

@@ -11,27 +11,19 @@ from typing import ClassVar
 
 import luigi
 
-from luigi_tasks import (
-    brake,
-    clocks,
-    config,
-    dry_run,
-    invocation,
-    markers,
-    outbox,
-    readiness,
-    restore_alarm,
-    segment,
-    signals,
-    stuck,
-)
+from luigi_tasks import config
 from luigi_tasks.build_outbox import BuildOutbox
-from luigi_tasks.delivery import Counts, Delivery
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import Ledger
-from luigi_tasks.progress import TaskProgress
-from luigi_tasks.shards import WHOLE, Shard
-from luigi_tasks.slots import ShardedTask
+from luigi_tasks.delivery import outbox, restore_alarm, stuck
+from luigi_tasks.delivery.ledger import Ledger
+from luigi_tasks.delivery.sender import Counts, Delivery
+from luigi_tasks.preview import brake, dry_run
+from luigi_tasks.runs import clocks, invocation, markers, signals
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.runs.progress import TaskProgress
+from luigi_tasks.runs.shards import WHOLE, Shard
+from luigi_tasks.runs.slots import ShardedTask
+from luigi_tasks.segment import endpoint as segment
+from luigi_tasks.segment import readiness
 
 logger = logging.getLogger("luigi-interface.send")
 

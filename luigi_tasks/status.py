@@ -11,8 +11,11 @@ import sys
 from clickhouse_connect.driver.exceptions import DatabaseError
 from rich.table import Table
 
-from luigi_tasks import clickhouse, config, last_run, queries
+from luigi_tasks import config
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.clickhouse import queries
 from luigi_tasks.errors import PipelineError
+from luigi_tasks.runs import last_run
 from luigi_tasks.terminal import Terminal, number, table
 
 

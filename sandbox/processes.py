@@ -62,7 +62,7 @@ class Record:
 def _start_of(pid: int) -> str:
     """What tells a process from others that had its number, and does not move with the clock.
 
-    As luigi_tasks/process_start.py has it, which this package does not import: that would take
+    As luigi_tasks/runs/process_start.py has it, which this package does not import: that would take
     all of Luigi for a look at four processes.
     """
     if sys.platform != "linux":

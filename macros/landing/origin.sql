@@ -16,7 +16,7 @@
 
 {#-
     At the start: the sample, its rows and its mappings, must never meet the rows of a shop. As
-    luigi_tasks/origin.py, which is asked first in a sync.
+    luigi_tasks/landing/origin.py, which is asked first in a sync.
 -#}
 {% macro refuse_another_origin() %}
 {%- if execute and flags.WHICH in ('build', 'run', 'seed', 'test', 'retry') -%}

@@ -27,7 +27,8 @@ from pathlib import Path
 import luigi.cmdline
 
 import luigi_tasks
-from luigi_tasks import invocation, transport
+from luigi_tasks.runs import invocation
+from luigi_tasks.segment import transport
 
 
 def main() -> None:

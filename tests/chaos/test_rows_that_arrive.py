@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from luigi_tasks import dictionary
+from luigi_tasks.landing import dictionary
 from tests.chaos.faults import AT_LENGTH
 from tests.conftest import ClickHouseServer
 from tests.integration.arriving import Arriving, while_it_arrives

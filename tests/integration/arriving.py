@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks.landing import LOADS_COLUMNS
+from luigi_tasks.landing.tables import LOADS_COLUMNS
 from tests.integration.hostile_rows import Row
 
 SECONDS_BETWEEN = 0.5

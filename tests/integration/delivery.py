@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import delivery as sender
-from luigi_tasks import outbox as reader
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import Ledger
+from luigi_tasks.delivery import outbox as reader
+from luigi_tasks.delivery import sender
+from luigi_tasks.delivery.ledger import Ledger
+from luigi_tasks.runs.lease import Lease
 from tests.conftest import ClickHouseServer, SegmentServer
 
 EVENTS = Path(__file__).with_name("events.sql")

@@ -9,8 +9,8 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import dictionary
-from luigi_tasks.landing import LOADS_COLUMNS, Landing
+from luigi_tasks.landing import dictionary
+from luigi_tasks.landing.tables import LOADS_COLUMNS, Landing
 from tests.integration.hostile_rows import Batch, Delivery
 from tests.integration.in_process import Done, run_dbt
 from tests.processes import MAPPINGS, PROJECT

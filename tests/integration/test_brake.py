@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from luigi_tasks import brake
 from luigi_tasks.errors import BrakeError
-from luigi_tasks.markers import MarkerTarget
+from luigi_tasks.preview import brake
+from luigi_tasks.runs.markers import MarkerTarget
 from tests.conftest import SegmentServer
 from tests.integration.delivery import Outbox, customers, orders, outbox
 from tests.processes import PROJECT

@@ -15,10 +15,11 @@ import httpx
 import pytest
 from luigi import rpc
 
-from luigi_tasks import BuildOutbox, SendIdentify, central_scheduler, signals
-from luigi_tasks.central_scheduler import CentralScheduler
+from luigi_tasks import BuildOutbox, SendIdentify
 from luigi_tasks.errors import Stopped
-from luigi_tasks.lease import Lease
+from luigi_tasks.runs import central_scheduler, signals
+from luigi_tasks.runs.central_scheduler import CentralScheduler
+from luigi_tasks.runs.lease import Lease
 from tests.conftest import LuigiServer, SegmentServer, running_luigid
 from tests.integration.delivery import Outbox, customers, orders, outbox
 from tests.integration.test_luigi_sync import LUIGI, PAST, Luigi, luigi, wait_for

@@ -19,14 +19,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from luigi_tasks import clickhouse, session
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.clickhouse import session
 from luigi_tasks.errors import (
     ClickHouseUnavailableError,
     ConfigurationError,
     CredentialsRefusedError,
     PipelineError,
 )
-from luigi_tasks.markers import MarkerTarget
+from luigi_tasks.runs.markers import MarkerTarget
 from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT, clean_environment, free_port
 

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from luigi_tasks import clocks, soundness
-from luigi_tasks import outbox as reader
+from luigi_tasks.delivery import outbox as reader
+from luigi_tasks.delivery import soundness
 from luigi_tasks.errors import ConfigurationError
-from luigi_tasks.markers import MarkerTarget
+from luigi_tasks.runs import clocks
+from luigi_tasks.runs.markers import MarkerTarget
 from tests.conftest import SegmentServer
 from tests.integration.delivery import Outbox, Send, customers, orders, outbox, send, waits
 from tests.processes import free_port

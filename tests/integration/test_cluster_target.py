@@ -15,11 +15,12 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from luigi_tasks import clickhouse, dictionary, export_check
-from luigi_tasks.export_limits import Limits
-from luigi_tasks.landing import Landing
-from luigi_tasks.lease import Lease
-from luigi_tasks.markers import MarkerTarget
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.landing import dictionary, export_check
+from luigi_tasks.landing.export_limits import Limits
+from luigi_tasks.landing.tables import Landing
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.runs.markers import MarkerTarget
 from tests.conftest import ClickHouseServer
 from tests.integration.cluster_front import ClusterFront, Statement
 from tests.integration.incremental import BUILD, Models

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from luigi_tasks import dictionary
+from luigi_tasks.landing import dictionary
 from tests.conftest import ClickHouseServer, own_database
 from tests.integration.cases.case import ABSENT, Row
 from tests.integration.cases.columns import ONE, RECEIPTS, TWO, Receipt, returned, sold

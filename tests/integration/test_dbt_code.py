@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from luigi_tasks import clickhouse, config, dbt_code, invocation, markers
+from luigi_tasks import config
+from luigi_tasks.build import dbt_code
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.runs import invocation, markers
 from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT
 

@@ -15,9 +15,10 @@ from dbt.adapters.clickhouse.httpclient import ChHttpClient
 from dbt_common.exceptions import DbtDatabaseError
 from urllib3 import Timeout
 
-from luigi_tasks import clickhouse, session
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.clickhouse import session
 from luigi_tasks.errors import LeaseLostError
-from luigi_tasks.lease import Lease
+from luigi_tasks.runs.lease import Lease
 from tests.chaos.gate import Gate
 from tests.conftest import PROJECT, ClickHouseServer
 from tests.integration.delivery import Outbox, outbox

@@ -17,11 +17,12 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from luigi.configuration import get_config
 
-from luigi_tasks import lease as leases
-from luigi_tasks import pace, process_start
+from luigi_tasks.delivery import pace
 from luigi_tasks.errors import AnotherRunError, ClickHouseUnavailableError, LeaseLostError
-from luigi_tasks.lease import Lease
-from luigi_tasks.shards import WHOLE, Shard
+from luigi_tasks.runs import lease as leases
+from luigi_tasks.runs import process_start
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.runs.shards import WHOLE, Shard
 from tests.integration.delivery import Outbox, outbox
 from tests.processes import PROJECT
 
@@ -29,8 +30,8 @@ __all__ = ["outbox"]
 
 CONTENDER = """
 import os, sys, time
-from luigi_tasks.lease import Lease
-from luigi_tasks.shards import Shard
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.runs.shards import Shard
 times, path, number, of = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def note(word):
     with open(path, "a") as file:
@@ -45,7 +46,7 @@ for _ in range(times):
 HOLDER = """
 import sys, time
 from luigi_tasks.errors import LeaseLostError
-from luigi_tasks.lease import Lease
+from luigi_tasks.runs.lease import Lease
 with Lease(lifetime=float(sys.argv[1]), wait=5) as lease:
     print("held", flush=True)
     sys.stdin.readline()

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import dictionary, export_check
-from luigi_tasks import landing as landing_module
-from luigi_tasks.export_file import CheckedFile, ExportRefusedError
-from luigi_tasks.export_limits import Limits
-from luigi_tasks.invocation import utc_now
-from luigi_tasks.landing import Landing, LoadInterruptedError
-from luigi_tasks.lease import LANDING, Lease
+from luigi_tasks.landing import dictionary, export_check
+from luigi_tasks.landing import tables as landing_module
+from luigi_tasks.landing.export_file import CheckedFile, ExportRefusedError
+from luigi_tasks.landing.export_limits import Limits
+from luigi_tasks.landing.tables import Landing, LoadInterruptedError
+from luigi_tasks.runs.invocation import utc_now
+from luigi_tasks.runs.lease import LANDING, Lease
 from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT, free_port
 
@@ -407,7 +407,7 @@ def test_a_load_is_later_than_all_before_it_whatever_the_clock_says(
     now = utc_now()
     times = iter([now, *[now - timedelta(days=4)] * 9])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("luigi_tasks.landing.utc_now", lambda: next(times))
+        patch.setattr("luigi_tasks.landing.tables.utc_now", lambda: next(times))
         landing.load(customer_file(tmp_path, CUSTOMERS), Limits())
     assert rows(
         "select min(_loaded_at) > (select max(loaded_at) from @loads where load_id = 'ahead'),"

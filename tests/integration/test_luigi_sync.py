@@ -13,8 +13,8 @@ import httpx
 import pytest
 import yaml
 
-from luigi_tasks import session
-from luigi_tasks.markers import MarkerTarget
+from luigi_tasks.clickhouse import session
+from luigi_tasks.runs.markers import MarkerTarget
 from tests.conftest import LuigiServer, SegmentServer
 from tests.integration.delivery import Outbox, customers, orders, outbox
 from tests.processes import PROJECT, free_port

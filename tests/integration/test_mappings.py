@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import mapping_files, mappings, origin, violations
+from luigi_tasks import mappings
+from luigi_tasks.build import violations
 from luigi_tasks.errors import ConfigurationError, OutboxMissingError
+from luigi_tasks.landing import mapping_files, origin
 from tests.conftest import ClickHouseServer
 from tests.processes import PROJECT
 

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from luigi_tasks import config, dictionary, origin, readiness
+from luigi_tasks import config
 from luigi_tasks.errors import ConfigurationError
-from luigi_tasks.landing import LOADS_COLUMNS, Landing
+from luigi_tasks.landing import dictionary, origin
+from luigi_tasks.landing.tables import LOADS_COLUMNS, Landing
 from luigi_tasks.load_export import LoadExport
+from luigi_tasks.segment import readiness
 from tests.conftest import ClickHouseServer, own_database
 from tests.integration.in_process import run_dbt
 from tests.processes import PROJECT

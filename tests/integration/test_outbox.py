@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from luigi_tasks import outbox as reader
+from luigi_tasks.delivery import outbox as reader
 from luigi_tasks.errors import ClickHouseUnavailableError, OutboxMissingError
 from tests.conftest import SegmentServer
 from tests.integration.delivery import Outbox, Send, customers, orders, outbox, send, waits

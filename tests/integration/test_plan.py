@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from luigi_tasks import dry_run, forecast
-from luigi_tasks.forecast import Change, Line
+from luigi_tasks.preview import dry_run, forecast
+from luigi_tasks.preview.forecast import Change, Line
 from luigi_tasks.terminal import Terminal
 from tests.integration.delivery import Outbox, customers, orders, outbox
 

@@ -7,9 +7,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from luigi_tasks import readiness, segment
 from luigi_tasks.errors import ConfigurationError, CredentialsRefusedError
-from luigi_tasks.segment import Outcome
+from luigi_tasks.segment import endpoint as segment
+from luigi_tasks.segment import readiness
+from luigi_tasks.segment.endpoint import Outcome
 from tests.conftest import SegmentServer
 from tests.processes import free_port
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from luigi_tasks import brake, restore_alarm
+from luigi_tasks.delivery import restore_alarm
 from luigi_tasks.errors import BrakeError
+from luigi_tasks.preview import brake
 from tests.integration.delivery import Outbox, customers, orders, outbox, send, waits
 from tests.integration.delivery import Send as SendIt
 

@@ -9,9 +9,10 @@ import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 from luigi.configuration import get_config
 
-from luigi_tasks import clickhouse
-from luigi_tasks import delivery as sender
-from luigi_tasks import outbox as reader
+from luigi_tasks.clickhouse import client as clickhouse
+from luigi_tasks.delivery import outbox as reader
+from luigi_tasks.delivery import sender
+from luigi_tasks.delivery.ledger import Ledger
 from luigi_tasks.errors import (
     ConfigurationError,
     CredentialsRefusedError,
@@ -20,9 +21,8 @@ from luigi_tasks.errors import (
     LedgerUnwrittenError,
     SegmentUnavailableError,
 )
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import Ledger
-from luigi_tasks.markers import MarkerTarget
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.runs.markers import MarkerTarget
 from tests.conftest import ClickHouseServer, SegmentServer
 from tests.integration.delivery import SLOT, Outbox, Send, customers, orders, outbox, send, waits
 from tests.processes import free_port

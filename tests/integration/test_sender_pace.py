@@ -9,12 +9,12 @@ from datetime import datetime
 import pytest
 from luigi.configuration import get_config
 
-from luigi_tasks import outbox as reader
-from luigi_tasks import pace
-from luigi_tasks.delivery import Counts, Delivery
+from luigi_tasks.delivery import outbox as reader
+from luigi_tasks.delivery import pace
+from luigi_tasks.delivery.ledger import Ledger
+from luigi_tasks.delivery.sender import Counts, Delivery
 from luigi_tasks.errors import SegmentUnavailableError
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import Ledger
+from luigi_tasks.runs.lease import Lease
 from tests.conftest import SegmentServer
 from tests.integration.delivery import SLOT, Outbox, customers, orders, outbox
 

@@ -8,12 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from luigi_tasks import BuildOutbox, invocation, markers, pace
-from luigi_tasks import outbox as reader
-from luigi_tasks.delivery import Counts, Delivery
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import Ledger
-from luigi_tasks.shards import Shard
+from luigi_tasks import BuildOutbox
+from luigi_tasks.delivery import outbox as reader
+from luigi_tasks.delivery import pace
+from luigi_tasks.delivery.ledger import Ledger
+from luigi_tasks.delivery.sender import Counts, Delivery
+from luigi_tasks.runs import invocation, markers
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.runs.shards import Shard
 from tests.conftest import LuigiServer, SegmentServer
 from tests.integration.delivery import SLOT, Outbox, customers, orders, outbox
 from tests.integration.test_luigi_sync import Luigi, luigi, wait_for

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from luigi_tasks import config, queries
-from luigi_tasks import outbox as reader
+from luigi_tasks import config
+from luigi_tasks.clickhouse import queries
+from luigi_tasks.delivery import outbox as reader
 from luigi_tasks.errors import SegmentUnavailableError
 from tests.conftest import SegmentServer
 from tests.integration.delivery import Outbox, Send, customers, orders, outbox, send, waits

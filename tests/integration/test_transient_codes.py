@@ -3,7 +3,7 @@
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from luigi_tasks import clickhouse
+from luigi_tasks.clickhouse import client as clickhouse
 from tests.conftest import ClickHouseServer
 
 

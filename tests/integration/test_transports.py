@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from luigi_tasks import outbox as reader
-from luigi_tasks import preflight
-from luigi_tasks.delivery import Counts, Delivery
+from luigi_tasks.delivery import outbox as reader
+from luigi_tasks.delivery import preflight
+from luigi_tasks.delivery.ledger import ANSWER_COLUMNS, Ledger
+from luigi_tasks.delivery.preflight import Ready
+from luigi_tasks.delivery.sender import Counts, Delivery
 from luigi_tasks.errors import CredentialsRefusedError
-from luigi_tasks.lease import Lease
-from luigi_tasks.ledger import ANSWER_COLUMNS, Ledger
-from luigi_tasks.preflight import Ready
-from luigi_tasks.transport import TRANSPORTS
+from luigi_tasks.runs.lease import Lease
+from luigi_tasks.segment.transport import TRANSPORTS
 from tests.conftest import ClickHouseServer, SegmentServer
 from tests.integration.conftest import SampleBuild
 from tests.integration.delivery import SLOT, Outbox, customers, orders, outbox

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from luigi_tasks.dictionary import Table
-from luigi_tasks.export_check import check
-from luigi_tasks.export_file import CheckedFile, RejectedRow
-from luigi_tasks.export_reader import ExportReader
+from luigi_tasks.landing.dictionary import Table
+from luigi_tasks.landing.export_check import check
+from luigi_tasks.landing.export_file import CheckedFile, RejectedRow
+from luigi_tasks.landing.export_reader import ExportReader
 
 TABLE = Table(
     name="thing", columns=("SID", "NAME", "NOTE"), keys=("SID",), optional=frozenset({"NOTE"})

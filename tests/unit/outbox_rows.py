@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from luigi_tasks.outbox import OutboxRow
+from luigi_tasks.delivery.outbox import OutboxRow
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 

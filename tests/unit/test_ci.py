@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from luigi_tasks import unreachable
+from luigi_tasks.clickhouse import unreachable
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / ".ci" / "run"

@@ -8,7 +8,8 @@ import pytest
 from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import get_config
 
-from luigi_tasks import SyncToSegment, clickhouse, config
+from luigi_tasks import SyncToSegment, config
+from luigi_tasks.clickhouse import client as clickhouse
 from luigi_tasks.errors import ConfigurationError
 
 SECTIONS = [

@@ -1,6 +1,6 @@
 """What a plan says about a changed message."""
 
-from luigi_tasks.forecast import differences
+from luigi_tasks.preview.forecast import differences
 
 
 def test_only_the_fields_that_differ_are_named() -> None:

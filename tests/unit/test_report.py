@@ -2,7 +2,8 @@
 
 import pytest
 
-from luigi_tasks import dry_run, report
+from luigi_tasks import report
+from luigi_tasks.preview import dry_run
 from luigi_tasks.report import Sent
 from luigi_tasks.terminal import Terminal
 

@@ -10,21 +10,14 @@ import luigi
 import pytest
 
 import luigi_tasks
-from luigi_tasks import (
-    dry_run,
-    explain,
-    forecast,
-    load_export,
-    outbox,
-    progress,
-    queries,
-    report,
-    status,
-    terminal,
-)
+from luigi_tasks import explain, load_export, report, status, terminal
+from luigi_tasks.clickhouse import queries
+from luigi_tasks.delivery import outbox
 from luigi_tasks.errors import ClickHouseUnavailableError, Stopped
-from luigi_tasks.landing import Loaded
-from luigi_tasks.task import PipelineTask
+from luigi_tasks.landing.tables import Loaded
+from luigi_tasks.preview import dry_run, forecast
+from luigi_tasks.runs import progress
+from luigi_tasks.runs.task import PipelineTask
 from tests.unit.hostile_text import ENDLESS, HOSTILE, assert_plain
 
 AT = datetime(2026, 11, 1, 10, 0, 0, tzinfo=timezone.utc)
@@ -133,7 +126,7 @@ def test_plan_and_dry_run(
     monkeypatch.setattr(forecast, "changes", lambda call, samples: [change])
     monkeypatch.setattr(forecast, "lines", lambda call: [forecast.Line(HOSTILE, 1234)])
     monkeypatch.setattr(forecast, "cost", lambda plan: forecast.Cost(1, 1, 1.0, 1, 1, 0))
-    monkeypatch.setattr("luigi_tasks.brake.objections", lambda: [HOSTILE])
+    monkeypatch.setattr("luigi_tasks.preview.brake.objections", lambda: [HOSTILE])
     dry_run.show("identify")
     dry_run.show_totals(terminal.Terminal())
     text = shown()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from luigi_tasks import dictionary
+from luigi_tasks.landing import dictionary
 from tests.integration.cases.case import ABSENT, Case, Row, customer, document, line, new_sid
 from tests.processes import PROJECT
 

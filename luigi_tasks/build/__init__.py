@@ -1,0 +1,1 @@
+"""One build of dbt, and what it says when it fails."""

@@ -1,0 +1,1 @@
+"""The way to ClickHouse: client, named queries, cluster, and what its errors mean."""

@@ -1,0 +1,1 @@
+"""What a run would send, and what keeps it from sending by mistake."""

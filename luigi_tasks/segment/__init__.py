@@ -1,0 +1,1 @@
+"""The way to Segment: endpoint, transports, credentials, and the checks before a run."""
