@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from datetime import datetime
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
@@ -24,6 +25,9 @@ logger = logging.getLogger("luigi-interface.last_run")
 FAILED = "FailedRun"
 REFUSED = "RefusedRun"
 """The identities of the markers; the next failure takes the place of the last."""
+
+MAX_SECONDS = 5.0
+"""Time for writing a marker."""
 
 
 def failed(why: str, error: BaseException) -> None:
@@ -46,6 +50,15 @@ def _record(identity: str, why: str) -> None:
     """Write a marker if ClickHouse takes it at once: the run is over, and nothing waits for it."""
     if signals.is_stopping():
         return
+    writer = threading.Thread(target=_write, args=(identity, why), name="last-run", daemon=True)
+    writer.start()
+    writer.join(MAX_SECONDS)
+    if writer.is_alive():
+        logger.info("ClickHouse did not record within %g s why this run failed", MAX_SECONDS)
+
+
+def _write(identity: str, why: str) -> None:
+    """In a thread of its own, because a connection that passes nothing on ends late."""
     marker = markers.MarkerTarget(identity, task_family=identity, is_patient=False)
     try:
         marker.touch(began=invocation.current.started_at.isoformat(), why=plain_lines(why, 2000))
