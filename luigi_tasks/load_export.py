@@ -52,12 +52,16 @@ class LoadedExport(luigi.Target):
             paths = export_file.find(self.directory, dictionary.load(config.dbt().project_dir))
             clickhouse.wait()
             landing = _landing()
-            return all(
+            was_loaded = all(
                 landing.has_size(table, path.lstat().st_size)
                 and landing.has(table, export_file.content_hash(path))
                 for table, path in paths.items()
             )
-        except (ExportRefusedError, OSError) as error:
+            if was_loaded:
+                # A shop's own export may be a copy of the sample, or the other way round.
+                origin.refuse_another(self.directory)
+            return was_loaded
+        except (ExportRefusedError, origin.AnotherOriginError, OSError) as error:
             # Not loaded, then. The task will say the same as an error when it runs.
             logger.debug("%s is not loaded: %s", self.directory, error)
             return False

@@ -94,6 +94,19 @@ def test_a_load_is_refused_before_anything_is_written(
     assert clickhouse_server.connect().command(f"select count() from {landing}.customer") == 0
 
 
+def test_a_copy_of_the_sample_is_a_shops_export_and_is_refused(
+    found: Found, tmp_path: Path
+) -> None:
+    found()
+    sample, copy = LoadExport(directory=SAMPLE), LoadExport(directory=tmp_path / "export")
+    sample.run()
+    assert sample.complete()
+    shutil.copytree(SAMPLE, copy.directory)
+    assert not copy.complete(), "though its content was loaded"
+    with pytest.raises(origin.AnotherOriginError, match="is the export of a shop"):
+        copy.run()
+
+
 def test_only_the_sample_has_its_name(tmp_path: Path) -> None:
     assert origin.is_sample(SAMPLE)
     assert origin.is_sample("seeds/sample/")
