@@ -46,9 +46,10 @@ class BuildOutbox(SlotTask):
         clocks.check()
         with Lease(), TaskProgress(self, "dbt build") as progress:
             clickhouse.check_for_dbt()
-            export_columns.check_tables(dbt.environment())
+            columns = export_columns.check_tables(dbt.environment())
             code = dbt_code.fingerprint(Path(config.dbt().project_dir), dbt.environment())
             result = dbt.build(progress.update, dbt_code.selector(code))
+            export_columns.remember(columns)
             summary = f"{result.nodes} nodes built and tested"
             progress.finish(result.nodes, result.nodes, summary)
         logger.info("dbt: %s", summary)

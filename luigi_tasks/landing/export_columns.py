@@ -2,12 +2,14 @@
 
 A column that was renamed is empty in every row: without BT_CUID all customers are guests, without
 ITEM_TYPE returns are sales, and nothing fails. So an export is refused when it lacks a well-known
-column, or an optional one that the load before it had, and `[retail_pro] absent_columns` does not
+column, or an optional one that the load before it had (for tables of another pipeline: the build
+before it), and `[retail_pro] absent_columns` does not
 list it. Columns that the dictionary does not know never refuse an export.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -25,6 +27,7 @@ from luigi_tasks.landing import dictionary
 from luigi_tasks.landing.dictionary import Table
 from luigi_tasks.landing.export_file import ExportRefusedError
 from luigi_tasks.plain_text import plain
+from luigi_tasks.runs.markers import MarkerTarget
 
 VARIABLE = "RETAIL_PRO_ABSENT_COLUMNS"
 
@@ -37,6 +40,9 @@ missing, and where perhaps none is."""
 
 MOST_NAMES_SHOWN = 40
 
+OF_LAST_BUILD = "columns of the landing tables"
+"""Identity of the marker that has the columns which the last build read, for each table."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -46,7 +52,7 @@ class Columns:
         place: What has them, for messages: a path or the name of a table.
         table: What they should be.
         names: Their names, as they are there.
-        last: Those of the load before.
+        last: Those of the load before, or of the last build.
     """
 
     place: str
@@ -155,11 +161,14 @@ def hints(of: Columns) -> list[str]:
     ]
 
 
-def check_tables(environment: dict[str, str]) -> None:
+def check_tables(environment: dict[str, str]) -> dict[str, str]:
     """Check the tables that a build reads, before it begins; a missing table is for dbt to name.
 
     Args:
         environment: What dbt is started with.
+
+    Returns:
+        What `remember` takes when the build has come to its end: the columns of each table.
 
     Raises:
         ExportRefusedError: As `refuse_missing`.
@@ -168,7 +177,7 @@ def check_tables(environment: dict[str, str]) -> None:
     project = Path(config.dbt().project_dir)
     variables = _variables(project)
     if (variables.get("retail_pro_source") or environment.get("RETAIL_PRO_SOURCE")) != "landing":
-        return
+        return {}
     tables = dictionary.load(project)
     database = variables.get("retail_pro_database") or environment["RETAIL_PRO_DATABASE"]
     rows = clickhouse.read(
@@ -178,14 +187,26 @@ def check_tables(environment: dict[str, str]) -> None:
     for name, column, _ in rows:
         columns.setdefault(name, []).append(column)
     own = {table: variables.get(f"retail_pro_{table.name}_table", table.name) for table in tables}
+    last = json.loads(MarkerTarget(OF_LAST_BUILD).read().get("tables", "{}"))
+    found = {
+        f"{database}.{name}": (table, tuple(columns[name]))
+        for table, name in own.items()
+        if name in columns
+    }
     refuse_missing(
         [
-            Columns(f"The table {database}.{name}", table, tuple(columns[name]))
-            for table, name in own.items()
-            if name in columns
+            Columns(f"The table {place}", table, names, tuple(last.get(place, "").split(",")))
+            for place, (table, names) in found.items()
         ],
         tables,
     )
+    return {place: ",".join(names) for place, (_, names) in found.items()}
+
+
+def remember(columns: dict[str, str]) -> None:
+    """Note the columns that a build has read, for the check before the next one."""
+    if columns:
+        MarkerTarget(OF_LAST_BUILD, task_family="BuildOutbox").touch(tables=json.dumps(columns))
 
 
 def _variables(project: Path) -> dict[str, str]:
@@ -206,7 +227,7 @@ def _sentence(of: Columns, missing: list[str]) -> str:
     absent_before = [name for name in missing if name in of.table.optional]
     text = f"{of.place} has no column {_list(missing)}."
     if absent_before:
-        text += f" The load before it had {_list(absent_before)}."
+        text += f" It had {_list(absent_before)} before."
     if of.unknown:
         meant = of.meant(missing)
         shown = [

@@ -86,7 +86,7 @@ def test_names_of_somebody_else_are_not_shown_when_they_are_no_names() -> None:
 def test_an_optional_column_that_the_last_load_had_is_missed() -> None:
     last = ("sid", "doc_sid", "item_type", "UDF1")
     message = refusal(columns(ITEM, last))
-    assert "has no column ITEM_TYPE. The load before it had ITEM_TYPE." in message
+    assert "has no column ITEM_TYPE. It had ITEM_TYPE before." in message
     assert message.endswith("absent_columns=document_item.ITEM_TYPE")
 
 
@@ -125,6 +125,53 @@ def test_a_setting_that_names_no_column_is_refused(
     assert said in str(caught.value)
 
 
+class Note(dict[str, str]):
+    """Stands for the marker with the columns of the last build."""
+
+    def __call__(self, *_: object, **__: object) -> "Note":
+        """Make the marker, of which there is one."""
+        return self
+
+    def read(self) -> dict[str, str]:
+        """Its details."""
+        return dict(self)
+
+    def touch(self, **columns: str) -> None:
+        """Write it."""
+        self.clear()
+        self.update(columns)
+
+
+@pytest.fixture
+def note(monkeypatch: pytest.MonkeyPatch) -> Note:
+    note = Note()
+    monkeypatch.setattr(export_columns, "MarkerTarget", note)
+    return note
+
+
+def test_an_optional_column_that_another_pipeline_no_longer_fills_is_refused(
+    note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("document", name, "String") for name in (*REQUIRED[DOCUMENT], "FEE_NAME", "IS_HELD")]
+    monkeypatch.setattr(export_columns.clickhouse, "read", lambda *_: rows)
+    environment = {"RETAIL_PRO_SOURCE": "landing", "RETAIL_PRO_DATABASE": "own"}
+    columns = export_columns.check_tables(environment)
+    assert not note, "a build that fails is none"
+    export_columns.remember(columns)
+
+    rows.pop()
+    with pytest.raises(ExportRefusedError) as caught:
+        export_columns.check_tables(environment)
+    said = "The table own.document has no column IS_HELD. It had IS_HELD before."
+    assert str(caught.value).startswith(said)
+
+    monkeypatch.setenv(VARIABLE, "document.IS_HELD")
+    export_columns.remember(export_columns.check_tables(environment))
+    monkeypatch.delenv(VARIABLE)
+    export_columns.check_tables(environment)
+
+
+@pytest.mark.usefixtures("note")
 @pytest.mark.parametrize(("source", "is_refused"), [("landing", True), ("seeds", False)])
 def test_tables_of_another_pipeline_are_checked_before_the_build(
     source: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
