@@ -242,7 +242,7 @@ class Connection:
         if back:
             self._run(_set(back))
             self._lent = {name: text for name, text in self._lent.items() if name in values}
-        if database != self._lent_database:
+        if database or self._lent_database:  # asked for again: it may have been dropped
             self._run(f"USE {quote_name(database or kept.database)}")
             self._lent_database = database
         told = {name: text for name, text in settings.items() if self._lent.get(name) != text}

@@ -348,6 +348,37 @@ def test_session_keeps_temporary_tables_and_settings(http):
     assert answer.headers["X-ClickHouse-Exception-Code"] == "372"
 
 
+def test_what_a_request_of_a_session_sets_is_for_that_request(http):
+    session = {"session_id": uuid.uuid4().hex}
+    show = "SELECT getSetting('max_block_size'), getSetting('max_threads'), currentDatabase()"
+    run(http, "SET max_block_size = 77, max_threads = 2", **session)
+    of_it = {**session, "database": "system"}
+    assert run(http, show, max_block_size="88", **of_it) == "88\t2\tsystem\n"
+    assert run(http, show, max_block_size="99", **of_it) == "99\t2\tsystem\n"
+    assert run(http, show, max_threads="3", **of_it) == "77\t3\tsystem\n"
+    assert run(http, show, **session) == "77\t2\tdefault\n"
+
+    # What a query tells the session stays, and what its request lent it does not.
+    run(http, "SET max_threads = 5", max_block_size="88", **of_it)
+    assert run(http, show, **session) == "77\t5\tdefault\n"
+    run(http, "USE system", max_block_size="88", **session)
+    assert run(http, show, **session) == "77\t5\tsystem\n"
+
+    unknown = {**session, "max_block_size": "88", "no_such_setting": "1"}
+    assert http.post("/", content=show, params=unknown).status_code == 404
+    assert run(http, show, **session) == "77\t5\tsystem\n"
+
+
+def test_a_session_whose_database_was_dropped_is_told(http):
+    own = {"session_id": uuid.uuid4().hex, "database": f"d_{uuid.uuid4().hex[:8]}"}
+    run(http, f"CREATE DATABASE {own['database']}")
+    run(http, "SET max_threads = 2", **own)
+    assert run(http, "SELECT 1", **own) == "1\n"
+    run(http, f"DROP DATABASE {own['database']}")
+    answer = http.post("/", content="SELECT 1", params=own)
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "81"
+
+
 def test_a_session_with_state_streams_too(http):
     session = {"session_id": uuid.uuid4().hex}
     run(http, "CREATE TEMPORARY TABLE scratch (a Int8)", **session)
